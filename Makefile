@@ -1,0 +1,126 @@
+# user-analytics: every command a person needs. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+##@ Settings (make TARGET NAME=value)
+
+REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample
+PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
+DATE ?=             ## run: logical date, YYYY-MM-DD; default: the latest invoice day
+MODE ?= full        ## run: full or incremental
+ARGS ?=             ## run, test: further arguments for user-analytics run, or for pytest
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
+MINIO_VERSION := $(shell sed -n 's|^.*github.com/minio/minio \(v[^ ]*\).*|\1|p' images/minio/go.mod)
+MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
+POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
+CHROMIUM := /usr/bin/chromium
+
+##@ One machine
+
+.PHONY: run
+run: setup ## Run the whole pipeline here: ingest, Spark, BigQuery, views, report
+	@$(BIN)/user-analytics run $(if $(strip $(REVIEWS)),--reviews '$(strip $(REVIEWS))') \
+	  $(if $(strip $(PURCHASES)),--purchases '$(strip $(PURCHASES))') \
+	  $(if $(strip $(DATE)),--date '$(strip $(DATE))') --mode '$(strip $(MODE))' $(ARGS)
+
+.PHONY: setup
+setup: $(VENV)/.embedded ## Install what `make run` needs into .venv and the jars into the cache (done by it when needed)
+
+.PHONY: clean
+clean: ## Stop what runs here and remove all data and environments of this checkout (not the caches)
+	@if [ -x $(BIN)/user-analytics ] && [ -d .run ]; then $(BIN)/python -m user_analytics.embedded.remove; fi
+	@rm -rf .run $(VENV) .venv-airflow build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+##@ Development
+
+.PHONY: check
+check: lint test ## Lint and test: what has to pass before a change lands
+
+.PHONY: test
+test: dev ## Run all tests with coverage; skipped ones are listed with their reason
+	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+.PHONY: lint
+lint: dev ## Check style, types, SQL, YAML and shell
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/yamllint --strict .
+	git ls-files -z '*.sh' .ci/run | xargs -0 $(BIN)/shellcheck
+
+.PHONY: format
+format: dev ## Rewrite Python and SQL in the house style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/sqlfluff fix --disable-progress-bar sql
+
+.PHONY: dev
+dev: $(VENV)/.dev ## Install what tests and lint need into .venv
+
+.PHONY: test-tools
+test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source), Debian's Postgres 15 and Chromium
+	@packages=; \
+	[ -x $(POSTGRES_15) ] || packages+=" postgresql-15"; \
+	[ -x $(CHROMIUM) ] || packages+=" chromium"; \
+	if [ -n "$$packages" ]; then \
+	  echo "Installing Debian packages:$$packages"; \
+	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	  $$root apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
+	fi
+	@echo "MinIO, Postgres 15 and Chromium are there."
+
+.PHONY: lock
+lock: dev ## Write requirements/*.txt anew from pyproject.toml
+	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' "$$@"; }; \
+	compile --all-extras pyproject.toml -o requirements/dev.txt; \
+	compile -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
+	compile -c requirements/dev.txt --extra spark pyproject.toml -o requirements/spark.txt; \
+	compile -c requirements/dev.txt --extra spark --extra embedded --extra train pyproject.toml -o requirements/embedded.txt; \
+	compile requirements/airflow.in -o requirements/airflow.txt
+
+##@ Help
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN {FS = "[:?]?=? *[^#]*## "} \
+	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
+	  /^[A-Za-z_-]+ *(:|\?=).*## / {split($$0, name, /[ :?]/); printf "  \033[36m%-12s\033[0m %s\n", name[1], substr($$0, index($$0, "## ") + 3)}' \
+	  $(MAKEFILE_LIST)
+
+# --- how the environments come to be ---------------------------------------------------------------------
+
+$(VENV)/.uv:
+	@python=$$(requirements/check-prerequisites.sh); \
+	echo "Making $(VENV) with $$python"; \
+	"$$python" -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt requirements/jars.txt pyproject.toml
+	@requirements/check-prerequisites.sh >/dev/null
+	@echo "Installing the pipeline and its packages into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/embedded.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/dev.txt --editable .
+	@$(BIN)/python requirements/fetch_jars.py
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
+	@echo "Installing what tests and lint need into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(MINIO): images/minio/go.mod images/minio/go.sum
+	@requirements/check-prerequisites.sh --tests >/dev/null
+	@echo "Building MinIO $(MINIO_VERSION) (a few minutes the first time)"
+	@mkdir -p $(@D)
+	@cd images/minio && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@.part github.com/minio/minio
+	@mv $@.part $@

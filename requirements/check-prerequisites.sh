@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Checks what this machine must have, and lists all that is missing or of a wrong version at once.
+# usage: check-prerequisites.sh [--tests]    (--tests: also what only the tests need)
+# Prints the Python to use on stdout; problems go to stderr with exit code 1.
+set -euo pipefail
+
+missing=() packages=()
+
+problem() { # what, Debian package
+  missing+=("$1")
+  packages+=("$2")
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3.12 python3.11 python3}; do
+    if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; then
+      "$candidate" -c 'import sys; print(sys.executable)'
+      return
+    fi
+  done
+}
+
+python=$(find_python)
+[ -n "$python" ] || problem "Python 3.11 or 3.12 with venv${PYTHON:+ (PYTHON=$PYTHON is not one)}" "python3 python3-venv"
+
+# Spark 3.5 with Hadoop 3.3 runs on Java 17 and breaks on newer ones.
+java=${JAVA_HOME:+$JAVA_HOME/bin/}java
+if ! version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'); then version=; fi
+if [ -z "$version" ]; then
+  problem "Java 17" openjdk-17-jre-headless
+elif [ "$version" != 17 ]; then
+  problem "Java 17 ($java is Java $version; set JAVA_HOME to a Java 17)" openjdk-17-jre-headless
+fi
+
+command -v mvn >/dev/null || problem "Maven (fetches the BigQuery connector)" maven
+
+if [ "${1:-}" = --tests ]; then
+  command -v go >/dev/null || problem "Go 1.25 or later (builds MinIO)" golang
+  command -v git >/dev/null || problem "git" git
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  {
+    echo "This machine lacks:"
+    printf '  - %s\n' "${missing[@]}"
+    echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"
+  } >&2
+  exit 1
+fi
+echo "$python"
