@@ -12,6 +12,7 @@ UserAnalyticsError            exit code 1: the data or the world is at fault
 ├── PublishRefused            publishing would be wrong; nothing was published
 ├── ModelError                a sentiment model cannot be trained or loaded
 ├── StageFailed               a stage of `run` ended without its result
+├── StackError                a part of the embedded stack cannot be started
 └── SettingsError             exit code 2: a setting is unknown, missing or malformed
 """
 
@@ -60,6 +61,10 @@ class ModelError(UserAnalyticsError):
 
 class StageFailed(UserAnalyticsError):
     """A stage of a run ended without its result."""
+
+
+class StackError(UserAnalyticsError):
+    """A part of the embedded stack cannot be started or is in use by another run."""
 
 
 class SettingsError(UserAnalyticsError):

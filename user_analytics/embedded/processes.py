@@ -1,0 +1,198 @@
+"""Child processes that cannot outlive their purpose.
+
+Each program runs under a supervisor (`supervisor.py`) that stops it, with its descendants, when this
+process ends in whatever way. `RUN_DIR/processes/NAME.json` holds pid and start time of both before
+the program's first instruction, so that a later run can stop what an earlier one left, and only that:
+a pid that was given to another process since has another start time.
+"""
+
+import json
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import structlog
+
+from user_analytics.embedded import supervisor
+from user_analytics.errors import StackError
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 10.0
+# A supervisor needs its grace, then kills; past this it hangs and is killed itself.
+SUPERVISOR_SECONDS = GRACE_SECONDS + 10
+# The kernel derives start times from a boot time that moves with the clock by up to a second.
+START_TIME_TOLERANCE_SECONDS = 2.0
+
+
+class Account(NamedTuple):
+    """A user of this machine that a program runs as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class RunningProgram:
+    """A started program; `log_file` takes its standard output and error."""
+
+    def __init__(self, name: str, log_file: Path, process: subprocess.Popen[bytes]) -> None:
+        self.name = name
+        self.log_file = log_file
+        self._process = process
+
+    def exit_code(self) -> int | None:
+        """Exit code (128 + N for signal N), None while it runs."""
+        return self._process.poll()
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it with all its descendants and wait until they are gone; harmless when it ended already."""
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
+        try:
+            self._process.wait(SUPERVISOR_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def log_tail(self, lines: int = 15) -> str:
+        """The last lines it wrote."""
+        with suppress(OSError):
+            return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+def start(
+    run_dir: Path,
+    name: str,
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    account: Account | None = None,
+    directory: Path | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
+) -> RunningProgram:
+    """Start `command` under a supervisor, with exactly `environment`; returns at once.
+
+    Output goes to `RUN_DIR/logs/NAME.log`. Raises StackError when RUN_DIR cannot be written.
+    """
+    log_file = run_dir / "logs" / f"{name}.log"
+    record = _records(run_dir) / f"{name}.json"
+    specification = {
+        "name": name,
+        "record": str(record.absolute()),
+        "command": list(command),
+        "environment": dict(environment),
+        "directory": str((directory or Path.cwd()).absolute()),
+        "user": account._asdict() if account else None,
+        "stop_signal": int(stop_signal),
+        "grace_seconds": GRACE_SECONDS,
+    }
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with log_file.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-I", supervisor.__file__],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                bufsize=0,
+            )
+    except OSError as error:
+        raise StackError(f"cannot start {name} under {run_dir}: {error}") from error
+    with suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(specification).encode() + b"\n")  # type: ignore[union-attr]
+    return RunningProgram(name, log_file, process)
+
+
+def stop_leftovers(run_dir: Path) -> list[str]:
+    """Stop what an earlier run under `run_dir` started and did not stop; the names of those found running.
+
+    The caller holds the run directory's lock, so that no living run is the owner.
+    """
+    stopped = []
+    for record in sorted(_records(run_dir).glob("*.json")):
+        try:
+            body = json.loads(record.read_text())
+            recorded = [body["supervisor"], body["program"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("unreadable process record", file=str(record), error=str(error))
+            continue
+        alive = [process for entry in recorded if (process := _same_process(entry))]
+        if alive:
+            log.info("stopping what an earlier run left", name=body["name"], pids=[process.pid for process in alive])
+            stopped.append(body["name"])
+            # The supervisor first: it stops its program in order.
+            for process in alive:
+                _end(process)
+        record.unlink(missing_ok=True)
+    return stopped
+
+
+def recorded_processes(run_dir: Path) -> dict[str, int]:
+    """Name → pid of the recorded programs that run now."""
+    found = {}
+    for record in sorted(_records(run_dir).glob("*.json")):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            body = json.loads(record.read_text())
+            if process := _same_process(body["program"]):
+                found[body["name"]] = process.pid
+    return found
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def current_account() -> Account:
+    """The account this process runs as."""
+    entry = pwd.getpwuid(os.geteuid())
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _records(run_dir: Path) -> Path:
+    return run_dir / "processes"
+
+
+def _same_process(entry: Mapping[str, float]) -> psutil.Process | None:
+    try:
+        process = psutil.Process(int(entry["pid"]))
+        started = process.create_time()
+        ended = process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return None
+    if ended or abs(started - entry["create_time"]) > START_TIME_TOLERANCE_SECONDS:
+        return None
+    return process
+
+
+def _end(process: psutil.Process) -> None:
+    """Ask the process to end, then kill it and what it started."""
+    try:
+        family = [*process.children(recursive=True), process]
+        process.terminate()
+        process.wait(SUPERVISOR_SECONDS)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired:
+        pass
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
