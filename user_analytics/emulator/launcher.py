@@ -1,0 +1,95 @@
+"""Start the pinned bqemulator with this package's corrections, and stop it cleanly."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bqemulator
+import duckdb
+import structlog
+from bqemulator.config import LogLevel, PersistenceMode, Settings
+from bqemulator.server import EmulatorServer
+
+from user_analytics.emulator import grpc_tls, spatial, write_streams
+from user_analytics.emulator.tls import ensure_tls
+from user_analytics.errors import WarehouseError
+
+SUPPORTED_VERSION = "1.4.0"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    data_dir: Path
+    tls_dir: Path
+    host: str
+    rest_port: int
+    grpc_port: int
+    tls_names: Sequence[str]
+    log_level: str
+
+
+def run(options: Options) -> None:
+    """Serve until SIGTERM or SIGINT; raises WarehouseError saying why the emulator could not start."""
+    _refuse_other_versions()
+    for port in (options.rest_port, options.grpc_port):
+        _refuse_taken(options.host, port)
+    files = ensure_tls(options.tls_dir, options.tls_names)
+    spatial.install()
+    write_streams.install()
+    grpc_tls.install(certificate=files.certificate.read_bytes(), key=files.key.read_bytes())
+    asyncio.run(_serve(_settings(options)))
+
+
+def _refuse_other_versions() -> None:
+    if bqemulator.__version__ != SUPPORTED_VERSION:
+        raise WarehouseError(
+            f"the corrections in user_analytics/emulator are for bqemulator {SUPPORTED_VERSION}, "
+            f"installed is {bqemulator.__version__}: install the pinned one, or check each correction against it"
+        )
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise WarehouseError(f"the emulator cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _settings(options: Options) -> Settings:
+    return Settings(
+        rest_host=options.host,
+        rest_port=options.rest_port,
+        grpc_host=options.host,
+        grpc_port=options.grpc_port,
+        persistence_mode=PersistenceMode.PERSISTENT,
+        data_dir=options.data_dir,
+        enable_format_extensions=False,  # Avro: would be downloaded, and nothing here reads it
+        log_level=LogLevel(options.log_level),
+    )
+
+
+async def _serve(settings: Settings) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    server = EmulatorServer(settings)
+    try:
+        await server.start()
+    except duckdb.IOException as error:
+        raise WarehouseError(f"the emulator cannot open its data in {settings.data_dir}: {error}") from error
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        log.warning("emulator_ready", rest=server.rest_url, grpc=server.grpc_endpoint, data=str(settings.data_dir))
+        await stopped.wait()
+    finally:
+        await server.stop()
