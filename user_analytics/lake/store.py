@@ -1,21 +1,17 @@
-"""Object stores: S3 through the minio client, and a local directory with the same few operations.
+"""What the pipeline needs of an object store, and which one LAKE_URL names.
 
-Both make an object visible only when it is whole.
+Two stores do it: a local directory and S3. Both make an object visible only when it is whole.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import BinaryIO, NamedTuple, Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
+from user_analytics.errors import SettingsError
+from user_analytics.lake.local_store import LocalStore
+from user_analytics.lake.s3_store import S3Store, split_url
+from user_analytics.lake.stored_object import StoredObject
 from user_analytics.settings import Settings
-
-
-class StoredObject(NamedTuple):
-    """An object as listed: `size` in bytes, `modified` in UTC."""
-
-    key: str
-    size: int
-    modified: datetime
 
 
 class Store(Protocol):
@@ -43,12 +39,19 @@ class Store(Protocol):
         """Stream an object from its start; raises LakeError when it does not exist."""
 
     def list(self, prefix: str) -> Iterator[StoredObject]:
-        """All objects whose key starts with `prefix`, in order of key."""
+        """All objects whose key starts with `prefix`, in order of key; keys ending in `/` are left out."""
 
     def delete(self, key: str) -> None:
         """Delete an object; one that does not exist is no error."""
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that LAKE_URL names."""
-    raise NotImplementedError
+    """The store that LAKE_URL names; connects when it is first used."""
+    if not settings.lake_url.startswith("s3://"):
+        if "://" in settings.lake_url:
+            raise SettingsError(f"LAKE_URL is {settings.lake_url}: it must be a directory or s3://BUCKET")
+        return LocalStore(Path(settings.lake_url))
+    bucket, key = split_url(settings.lake_url)
+    if key:
+        raise SettingsError(f"LAKE_URL is {settings.lake_url}: it must name a bucket only, s3://{bucket}")
+    return S3Store(settings, bucket)
