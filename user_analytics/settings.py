@@ -6,13 +6,12 @@ A source or warehouse that is not configured is the embedded one of `make run`.
 
 import difflib
 import os
-from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from user_analytics.errors import SettingsError
@@ -75,8 +74,8 @@ class Settings(BaseSettings):
     bigquery_grpc_endpoint: str | None = Field(
         None, pattern=r"^[^/]+:\d+$", description="Storage API host:port of an emulator (TLS)"
     )
-    bigquery_labels: dict[str, str] = Field(
-        default={"app": "user-analytics"}, description="labels on every BigQuery job, as JSON"
+    bigquery_labels: Json[dict[str, str]] = Field(
+        '{"app":"user-analytics"}', description="labels on every BigQuery job, as JSON"
     )
     bigquery_maximum_bytes_billed: int | None = Field(
         None, ge=1, description="limit for each BigQuery query; unset = none"
@@ -96,12 +95,12 @@ class Settings(BaseSettings):
     )
 
 
-def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+def load_settings() -> Settings:
     """Read and check all settings; raises SettingsError naming each variable at fault."""
     known = {name.upper() for name in Settings.model_fields}
     problems = [
         _unknown(name, known)
-        for name in sorted(environment)
+        for name in sorted(os.environ)
         if name.startswith(OWN_PREFIXES) and not name.startswith(FOREIGN_VARIABLES) and name not in known
     ]
     try:
@@ -112,8 +111,6 @@ def load_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             problems.append(
                 _unknown(name, known) if detail["type"] == "extra_forbidden" else f"{name}: {detail['msg']}"
             )
-    except ValueError as error:  # pydantic-settings: a complex value that is not JSON
-        problems.append(str(error))
     if problems:
         raise SettingsError("wrong settings (environment or .env; .env.example lists all):\n  " + "\n  ".join(problems))
     return settings

@@ -1,0 +1,117 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from user_analytics.errors import SettingsError
+from user_analytics.settings import Settings, load_settings
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def only_the_tests_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.lower() in Settings.model_fields:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_has_to_be_set() -> None:
+    settings = load_settings()
+
+    assert settings.lake_url == ".run/lake"
+    assert settings.source_host is None
+    assert settings.gcp_project is None
+
+
+def test_a_variable_of_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("SOURCE_PORT=5433\nSOURCE_USER=reader\n")
+    monkeypatch.setenv("SOURCE_PORT", "5434")
+
+    settings = load_settings()
+
+    assert (settings.source_port, settings.source_user) == (5434, "reader")
+
+
+def test_an_unknown_variable_of_ours_is_named_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_PASWORD", "hunter2")
+
+    with pytest.raises(
+        SettingsError, match=r"SOURCE_PASWORD: no such setting; did you mean SOURCE_PASSWORD\?"
+    ) as error:
+        load_settings()
+    assert "hunter2" not in str(error.value)
+
+
+def test_an_unknown_name_in_the_file_is_an_error() -> None:
+    Path(".env").write_text("LOOKBACK_DAY=3\n")
+
+    with pytest.raises(SettingsError, match=r"LOOKBACK_DAY: no such setting; did you mean LOOKBACK_DAYS\?"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    "name", ["BIGQUERY_EMULATOR_SERVICE_HOST", "BIGQUERY_EMULATOR_PORT_9050_TCP", "SOURCE_DATE_EPOCH", "PATH"]
+)
+def test_variables_of_other_software_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, os.environ.get(name, "10.96.0.7"))
+
+    load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SOURCE_PORT", "70000"),
+        ("SOURCE_TIMEZONE", "Mars/Olympus"),
+        ("MAX_QUARANTINE_RATIO", "1.5"),
+        ("LOOKBACK_DAYS", "-1"),
+        ("BIGQUERY_ENDPOINT", "localhost:9050"),
+        ("BIGQUERY_DATASET", "a.b"),
+        ("BIGQUERY_LABELS", "app=x"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_malformed_value_is_an_error_that_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+def test_all_problems_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_PORT", "many")
+    monkeypatch.setenv("LAKE_URI", "s3://b")
+
+    with pytest.raises(SettingsError, match=r"(?s)LAKE_URI.*SOURCE_PORT"):
+        load_settings()
+
+
+def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SOURCE_PASSWORD", "LAKE_ACCESS_KEY", "LAKE_SECRET_KEY"):
+        monkeypatch.setenv(name, "hunter2")
+
+    settings = load_settings()
+
+    assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()}"
+
+
+def test_the_example_file_lists_every_setting_with_its_default_and_what_it_means() -> None:
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    listed = {line.split("=")[0].lstrip("# ").lower(): line for line in lines if "=" in line}
+
+    assert set(listed) == set(Settings.model_fields)
+    for name, field in Settings.model_fields.items():
+        assert str(field.description) in listed[name]
+
+
+def test_the_example_file_is_accepted_with_every_line_in_force() -> None:
+    example = (REPOSITORY / ".env.example").read_text()
+    Path(".env").write_text(
+        "\n".join(line.removeprefix("# ") if "=" in line else line for line in example.splitlines())
+    )
+
+    load_settings()
