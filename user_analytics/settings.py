@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         None, pattern=r"^[^/]+:\d+$", description="Storage API host:port of an emulator (TLS)"
     )
     bigquery_labels: Json[dict[str, str]] = Field(
-        '{"app":"user-analytics"}', description="labels on every BigQuery job, as JSON"
+        '{"app":"user-analytics"}',  # type: ignore[arg-type]  # defaults are parsed too
     )
     bigquery_maximum_bytes_billed: int | None = Field(
         None, ge=1, description="limit for each BigQuery query; unset = none"
