@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     )
     bigquery_labels: Json[dict[str, str]] = Field(
         '{"app":"user-analytics"}',  # type: ignore[arg-type]  # defaults are parsed too
+        description="labels on every BigQuery job, as JSON",
     )
     bigquery_maximum_bytes_billed: int | None = Field(
         None, ge=1, description="limit for each BigQuery query; unset = none"
