@@ -55,17 +55,22 @@ class RunningProgram:
 
     def wait(self) -> int:
         """Wait for its end; its exit code."""
-        return self._process.wait()
+        exit_code = self._process.wait()
+        self._close_pipe()
+        return exit_code
 
     def stop(self) -> None:
         """Stop it with all its descendants and wait until they are gone; harmless when it ended already."""
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+        self._close_pipe()
         try:
             self._process.wait(SUPERVISOR_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _close_pipe(self) -> None:
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()  # type: ignore[union-attr]
 
     def log_tail(self, lines: int = 15) -> str:
         """The last lines it wrote."""
@@ -128,11 +133,10 @@ def stop_leftovers(run_dir: Path) -> list[str]:
     for record in sorted(_records(run_dir).glob("*.json")):
         try:
             body = json.loads(record.read_text())
-            recorded = [body["supervisor"], body["program"]]
+            alive = [process for role in ("supervisor", "program") if (process := _same_process(body[role]))]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("unreadable process record", file=str(record), error=str(error))
+            log.warning("unreadable process record", file=str(record), error=repr(error))
             continue
-        alive = [process for entry in recorded if (process := _same_process(entry))]
         if alive:
             log.info("stopping what an earlier run left", name=body["name"], pids=[process.pid for process in alive])
             stopped.append(body["name"])
