@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import structlog
-
 from bqemulator.config import LogFormat, LogLevel
 from bqemulator.observability.logging_ import configure_logging
 

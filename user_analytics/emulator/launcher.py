@@ -6,15 +6,26 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import bqemulator
+import bqemulator.server
 import duckdb
 import structlog
+from bqemulator.api.routes import jobs as job_routes
 from bqemulator.config import LogLevel, PersistenceMode, Settings
-from bqemulator.server import EmulatorServer
+from bqemulator.grpc_api import server as grpc_factory
+from bqemulator.grpc_api import write_servicer
+from bqemulator.jobs import error_mapper, executor
+from bqemulator.scripting import interpreter
 
-from user_analytics.emulator import grpc_tls, spatial, write_streams
-from user_analytics.emulator.tls import ensure_tls
+from user_analytics.emulator.engine import Engine
+from user_analytics.emulator.grpc_server import TlsServers
+from user_analytics.emulator.jobs import Catalog, run_once
+from user_analytics.emulator.time_travel import NoTimeTravel
+from user_analytics.emulator.tls import TlsFiles, ensure_tls
+from user_analytics.emulator.transactions import Interpreter, translate_conflict
+from user_analytics.emulator.write_streams import WriteHandler
 from user_analytics.errors import WarehouseError
 
 SUPPORTED_VERSION = "1.4.0"
@@ -41,9 +52,7 @@ def run(options: Options) -> None:
     for port in (options.rest_port, options.grpc_port):
         _refuse_taken(options.host, port)
     files = ensure_tls(options.tls_dir, options.tls_names)
-    spatial.install()
-    write_streams.install()
-    grpc_tls.install(certificate=files.certificate.read_bytes(), key=files.key.read_bytes())
+    _install_corrections(files)
     asyncio.run(_serve(_settings(options)))
 
 
@@ -53,6 +62,26 @@ def _refuse_other_versions() -> None:
             f"the corrections in user_analytics/emulator are for bqemulator {SUPPORTED_VERSION}, "
             f"installed is {bqemulator.__version__}: install the pinned one, or check each correction against it"
         )
+
+
+def _install_corrections(tls: TlsFiles) -> None:
+    """Put this package's classes where the stock modules look theirs up."""
+    servers = TlsServers(certificate=tls.certificate.read_bytes(), key=tls.key.read_bytes())
+    corrections: list[tuple[ModuleType, str, object]] = [
+        (bqemulator.server, "DuckDBEngine", Engine),
+        (bqemulator.server, "DuckDBCatalogRepository", Catalog),
+        (bqemulator.server, "SnapshotManager", NoTimeTravel),
+        (grpc_factory, "grpc", servers),
+        (write_servicer, "BigQueryWriteHandler", WriteHandler),
+        (job_routes, "_execute_query_or_failed_meta", run_once),
+        (executor, "ScriptInterpreter", Interpreter),
+        (interpreter, "ScriptInterpreter", Interpreter),
+        (error_mapper, "_DUCKDB_TRANSLATORS", (translate_conflict, *error_mapper._DUCKDB_TRANSLATORS)),
+    ]
+    for module, name, replacement in corrections:
+        if not hasattr(module, name):
+            raise WarehouseError(f"{module.__name__} has no {name} to correct: is this bqemulator {SUPPORTED_VERSION}?")
+        setattr(module, name, replacement)
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -81,7 +110,7 @@ def _settings(options: Options) -> Settings:
 async def _serve(settings: Settings) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    server = EmulatorServer(settings)
+    server = bqemulator.server.EmulatorServer(settings)
     try:
         await server.start()
     except duckdb.IOException as error:

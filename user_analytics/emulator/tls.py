@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 # Java wants a password on a truststore; this one protects nothing, the file holds a public certificate.
-TRUSTSTORE_PASSWORD = "changeit"
+TRUSTSTORE_PASSWORD = "changeit"  # noqa: S105
 DEFAULT_NAMES = ("localhost", "127.0.0.1")
 LIFETIME = timedelta(days=3650)
 RENEW_BEFORE = timedelta(days=30)

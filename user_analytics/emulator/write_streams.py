@@ -7,16 +7,20 @@ Here: an empty name means the stream the connection is bound to.
 Still needed while two appends on one connection, the second without a name, fail.
 """
 
-from typing import Any
-
+import grpc
+import pyarrow as pa
 from bqemulator.grpc_api.write_servicer import BigQueryWriteHandler
+from bqemulator.streaming.write_stream import WriteStream
+
+Bound = tuple[WriteStream, pa.Schema]
 
 
-def install() -> None:
-    """Let every write handler of this process remember the connection's stream."""
-    bind = BigQueryWriteHandler._ensure_stream_bound  # noqa: SLF001
+class WriteHandler(BigQueryWriteHandler):
+    """The stock handler with a memory of the connection's stream."""
 
-    def ensure_stream_bound(handler: BigQueryWriteHandler, name: str, bound: Any, context: Any) -> Any:
-        return bind(handler, name or (bound[0].name if bound else ""), bound, context)
-
-    BigQueryWriteHandler._ensure_stream_bound = ensure_stream_bound  # noqa: SLF001
+    def _ensure_stream_bound(
+        self, stream_name: str, bound_ctx: Bound | None, context: grpc.ServicerContext
+    ) -> Bound | None:
+        if not stream_name and bound_ctx is not None:
+            return bound_ctx
+        return super()._ensure_stream_bound(stream_name, bound_ctx, context)
