@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +28,7 @@ from user_analytics.errors import StackError
 log = structlog.get_logger()
 
 GRACE_SECONDS = 10.0
+POLL_SECONDS = 0.05
 # A supervisor needs its grace, then kills; past this it hangs and is killed itself.
 SUPERVISOR_SECONDS = GRACE_SECONDS + 10
 # The kernel derives start times from a boot time that moves with the clock by up to a second.
@@ -48,6 +50,7 @@ class RunningProgram:
         self.name = name
         self.log_file = log_file
         self._process = process
+        self._peak_memory = b""
 
     def exit_code(self) -> int | None:
         """Exit code (128 + N for signal N), None while it runs."""
@@ -55,22 +58,25 @@ class RunningProgram:
 
     def wait(self) -> int:
         """Wait for its end; its exit code."""
-        exit_code = self._process.wait()
-        self._close_pipe()
+        while (exit_code := self.exit_code()) is None:
+            time.sleep(POLL_SECONDS)
+        self.stop()
         return exit_code
 
     def stop(self) -> None:
         """Stop it with all its descendants and wait until they are gone; harmless when it ended already."""
-        self._close_pipe()
+        if self._process.stdin is None or self._process.stdin.closed:
+            return
         try:
-            self._process.wait(SUPERVISOR_SECONDS)
+            # Closing its standard input is what tells the supervisor.
+            self._peak_memory, _ = self._process.communicate(timeout=SUPERVISOR_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.communicate()
 
-    def _close_pipe(self) -> None:
-        with suppress(BrokenPipeError):
-            self._process.stdin.close()  # type: ignore[union-attr]
+    def peak_memory_bytes(self) -> int | None:
+        """Resident memory of its largest process at its peak, known after `wait` or `stop`."""
+        return int(self._peak_memory) if self._peak_memory.isdigit() else None
 
     def log_tail(self, lines: int = 15) -> str:
         """The last lines it wrote."""
@@ -112,8 +118,8 @@ def start(
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-I", supervisor.__file__],
                 stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+                stderr=output,
                 start_new_session=True,
                 bufsize=0,
             )

@@ -1,9 +1,10 @@
 """The small process that stands between the command line and each program it starts.
 
 Run as a script by `processes.py`, which writes one line of JSON to its standard input and keeps that
-pipe open. It lives in a session of its own, so that whatever happens to the command line (SIGKILL of
-it, of its process group, a closed terminal) it sees the pipe close and stops the program with all
-its descendants. Should it be killed itself, the kernel signals the program (PR_SET_PDEATHSIG).
+pipe open. Standard error takes the program's output; standard output, at the end, its peak memory.
+It lives in a session of its own, so that whatever happens to the command line (SIGKILL of it, of its
+process group, a closed terminal) it sees the pipe close and stops the program with all its
+descendants. Should it be killed itself, the kernel signals the program (PR_SET_PDEATHSIG).
 It imports nothing of the package: it starts in a few hundredths of a second.
 """
 
@@ -14,13 +15,21 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, NamedTuple, Never
 
 import psutil
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 CANNOT_START = 127
+
+
+class End(NamedTuple):
+    """How the program ended; 128 + N for signal N. The memory is that of its largest process."""
+
+    exit_code: int
+    peak_memory_bytes: int
 
 
 def main() -> int:
@@ -43,19 +52,21 @@ def main() -> int:
     record = Path(specification["record"])
     try:
         program = _start(specification, record)
-        exit_code = None
-        while exit_code is None and not stop_requested:
+        end = None
+        while end is None and not stop_requested:
             readable, _, _ = select.select([sys.stdin.fileno(), wake], [], [])
             if sys.stdin.fileno() in readable and not os.read(sys.stdin.fileno(), 1):
                 break
             _drain(wake)
-            exit_code = _reap(program)
-        if exit_code is None:
-            exit_code = _stop(program, specification["stop_signal"], specification["grace_seconds"])
+            end = _reap(program)
+        if end is None:
+            end = _stop(program, specification["stop_signal"], specification["grace_seconds"])
         _kill_descendants()
     finally:
         record.unlink(missing_ok=True)
-    return exit_code
+    with suppress(BrokenPipeError):
+        os.write(sys.stdout.fileno(), b"%d" % end.peak_memory_bytes)
+    return end.exit_code
 
 
 def _read_specification() -> dict[str, Any] | None:
@@ -109,6 +120,7 @@ def _become(specification: dict[str, Any], supervisor: int, released: int) -> Ne
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(2, 1)
         os.chdir(specification["directory"])
         os.execvpe(specification["command"][0], specification["command"], specification["environment"])  # noqa: S606
     except OSError as error:
@@ -117,30 +129,29 @@ def _become(specification: dict[str, Any], supervisor: int, released: int) -> Ne
         os._exit(CANNOT_START)
 
 
-def _reap(program: int) -> int | None:
-    """Collect ended children; the program's exit code once it is among them."""
-    exit_code = None
+def _reap(program: int) -> End | None:
+    """Collect ended children; the program's end once it is among them."""
+    end = None
     while True:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
-            return exit_code
+            return end
         if pid == 0:
-            return exit_code
+            return end
         if pid == program:
             code = os.waitstatus_to_exitcode(status)
-            exit_code = code if code >= 0 else 128 - code
+            end = End(code if code >= 0 else 128 - code, usage.ru_maxrss * 1024)
 
 
-def _stop(program: int, stop_signal: int, grace_seconds: float) -> int:
+def _stop(program: int, stop_signal: int, grace_seconds: float) -> End:
     os.kill(program, stop_signal)
     deadline = time.monotonic() + grace_seconds
-    while time.monotonic() < deadline:
-        if (exit_code := _reap(program)) is not None:
-            return exit_code
+    while (end := _reap(program)) is None:
+        if time.monotonic() > deadline:
+            os.kill(program, signal.SIGKILL)
         time.sleep(0.02)
-    os.kill(program, signal.SIGKILL)
-    return 128 + signal.SIGKILL
+    return end
 
 
 def _kill_descendants() -> None:
@@ -151,16 +162,14 @@ def _kill_descendants() -> None:
                 child.kill()
             except psutil.NoSuchProcess:
                 continue
-        _reap(0)
+        _reap(program=0)
         time.sleep(0.01)
 
 
 def _drain(descriptor: int) -> None:
-    try:
+    with suppress(BlockingIOError):
         while os.read(descriptor, 4096):
             pass
-    except BlockingIOError:
-        pass
 
 
 def _prctl(option: int, value: int) -> None:

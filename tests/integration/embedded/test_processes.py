@@ -81,6 +81,15 @@ def test_a_program_has_exactly_the_given_environment(tmp_path: Path) -> None:
     assert sorted(program.log_tail().splitlines()) == sorted([f"PATH={ENVIRONMENT['PATH']}", "PASSWORD=x"])
 
 
+def test_a_programs_peak_memory_is_known_when_it_has_ended(tmp_path: Path) -> None:
+    program = processes.start(
+        tmp_path, "large", [sys.executable, "-c", "b'x' * (100 << 20)"], environment=ENVIRONMENT
+    )  # fmt: skip
+    program.wait()
+
+    assert 100 << 20 < (program.peak_memory_bytes() or 0) < 200 << 20
+
+
 def test_pid_and_start_time_are_recorded_before_the_programs_first_instruction(tmp_path: Path) -> None:
     path = tmp_path / "processes" / "self.json"
     program = processes.start(tmp_path, "self", ["sh", "-c", f"echo $$; cat {path}"], environment=ENVIRONMENT)

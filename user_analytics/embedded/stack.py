@@ -1,0 +1,104 @@
+"""What a command needs of the embedded stack, started before it and stopped after it.
+
+A part that the settings configure (SOURCE_HOST, GCP_PROJECT) is the user's own and never started here.
+One command at a time uses a run directory; the lock is the kernel's, so that a killed command holds none.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Set
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import IO, Literal
+
+import structlog
+
+from user_analytics.embedded.postgres import PostgresServer, embedded_binaries
+from user_analytics.embedded.processes import stop_leftovers
+from user_analytics.embedded.warehouse import EmulatorServer
+from user_analytics.errors import StackError
+from user_analytics.settings import Settings
+
+log = structlog.get_logger()
+
+Part = Literal["source", "warehouse"]
+LOCK_WAIT_SECONDS = 5.0
+
+
+def embedded_parts(settings: Settings) -> frozenset[Part]:
+    """The parts that are not configured, and so are the embedded ones."""
+    parts: list[Part] = []
+    if settings.source_host is None:
+        parts.append("source")
+    if settings.gcp_project is None:
+        parts.append("warehouse")
+    return frozenset(parts)
+
+
+@contextmanager
+def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = False) -> Iterator[Settings]:
+    """Start the embedded ones among `needs`; yields `settings` completed with their addresses.
+
+    A `read_only` command that needs the warehouse alone uses that of a run in progress, if there is one.
+    Raises StackError when the run directory is another command's now, or when a part does not start.
+    """
+    parts = needs & embedded_parts(settings)
+    if not parts:
+        yield settings
+        return
+    with ExitStack() as started:
+        try:
+            started.enter_context(locked(settings.run_dir, 0 if read_only else LOCK_WAIT_SECONDS))
+        except StackError:
+            emulator = EmulatorServer(settings.run_dir)
+            if read_only and parts == {"warehouse"} and emulator.attach():
+                log.info("using the warehouse of the run in progress")
+                yield emulator.complete(settings)
+                return
+            raise
+        stop_leftovers(settings.run_dir)
+        emulator = EmulatorServer(settings.run_dir)
+        if "warehouse" in parts:
+            started.callback(emulator.stop)
+            emulator.launch()
+        if "source" in parts:
+            postgres = started.enter_context(PostgresServer(embedded_binaries(), settings.run_dir))
+            settings = postgres.complete(settings)
+        if "warehouse" in parts:
+            emulator.wait_until_ready()
+            settings = emulator.complete(settings)
+        yield settings
+
+
+@contextmanager
+def locked(run_dir: Path, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
+    """Hold the run directory for this process; raises StackError naming the process that holds it."""
+    path = run_dir / "lock"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock = path.open("a+")
+    except OSError as error:
+        raise StackError(f"cannot write under {run_dir}: {error}") from error
+    with lock:
+        _acquire(lock, run_dir, wait_seconds)
+        # Written in place and never removed: a new file would be another lock.
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def _acquire(lock: IO[str], run_dir: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        if time.monotonic() >= deadline:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise StackError(
+                f"{run_dir} is in use by process {holder}: wait until it has ended, or stop it, and try again"
+            )
+        time.sleep(0.1)
