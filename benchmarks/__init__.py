@@ -1,0 +1,1 @@
+"""Ratios of the pipeline's parts to named floors and peers."""
