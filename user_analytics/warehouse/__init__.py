@@ -1,0 +1,1 @@
+"""The warehouse: BigQuery tables, staging, the audit, the publish transaction and the views."""
