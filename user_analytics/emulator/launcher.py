@@ -29,6 +29,7 @@ from user_analytics.emulator.write_streams import WriteHandler
 from user_analytics.errors import WarehouseError
 
 SUPPORTED_VERSION = "1.4.0"
+STOP_SECONDS = 3  # for requests under way; then they are cancelled
 
 log = structlog.get_logger()
 
@@ -115,6 +116,8 @@ async def _serve(settings: Settings) -> None:
         await server.start()
     except duckdb.IOException as error:
         raise WarehouseError(f"the emulator cannot open its data in {settings.data_dir}: {error}") from error
+    if server._fastapi_server:
+        server._fastapi_server.config.timeout_graceful_shutdown = STOP_SECONDS  # stock waits for ever
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     try:
