@@ -10,9 +10,9 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from user_analytics.settings import Settings
+from user_analytics.warehouse.views import METRICS_VIEW
 
 LOOKER_STUDIO = "https://lookerstudio.google.com"
-VIEW = "user_behaviour_metrics_view"
 REPORT_NAME = "User behaviour metrics"
 DATA_SOURCE = "ds0"  # the alias of the one data source of Looker Studio's default report
 
@@ -29,11 +29,11 @@ def looker_links(settings: Settings) -> LookerLinks:
     """Links to `user_behaviour_metrics_view` of the configured project and dataset; asks no server."""
     on_bigquery = settings.gcp_project is not None and settings.bigquery_endpoint is None
     project = settings.gcp_project or "your-project"
-    table = {"projectId": project, "datasetId": settings.bigquery_dataset, "tableId": VIEW}
+    table = {"projectId": project, "datasetId": settings.bigquery_dataset, "tableId": METRICS_VIEW}
     report = {
         "c.mode": "edit",
         "r.reportName": REPORT_NAME,
-        f"ds.{DATA_SOURCE}.datasourceName": VIEW,
+        f"ds.{DATA_SOURCE}.datasourceName": METRICS_VIEW,
         f"ds.{DATA_SOURCE}.connector": "bigQuery",
         f"ds.{DATA_SOURCE}.type": "TABLE",
         **{f"ds.{DATA_SOURCE}.{name}": value for name, value in table.items()},
