@@ -2,5 +2,5 @@
 select
     count(*) as guest_purchases,
     coalesce(sum(quantity * unit_price), 0) as guest_amount
-from `{{ user_purchase }}`
+from `{{ dataset }}.user_purchase`
 where customer_id is null

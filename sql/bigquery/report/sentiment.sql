@@ -3,4 +3,4 @@ select
     countif(positive_review) as positive,
     countif(not positive_review) as negative,
     countif(positive_review is null) as not_judged
-from `{{ movie_review }}`
+from `{{ dataset }}.movie_review`

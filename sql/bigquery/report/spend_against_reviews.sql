@@ -7,7 +7,7 @@ with metrics as (
         num_reviews,
         cast(amount_spent as float64) as amount,
         cast(num_reviews as float64) as reviews
-    from `{{ metrics_view }}`
+    from `{{ dataset }}.user_behaviour_metrics_view`
 ),
 
 placed as (

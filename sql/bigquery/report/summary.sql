@@ -12,4 +12,4 @@ select
     min(num_reviews) as fewest_reviews,
     max(num_reviews) as most_reviews,
     approx_quantiles(nullif(num_reviews, 0), 4) as reviews_quartiles
-from `{{ metrics_view }}`
+from `{{ dataset }}.user_behaviour_metrics_view`
