@@ -167,7 +167,7 @@ class Phrases:
         self.verdict = self.opening + len(tones)
         bodies = [[kinds.index(kind) for kind, weight in tone["body"].items() for _ in range(weight)] for tone in tones]
         self.body_size = np.array([len(body) for body in bodies])
-        self.body = np.array([body + [0] * (max(self.body_size) - len(body)) for body in bodies])
+        self.body = np.array([body + [0] * (max(1, *self.body_size) - len(body)) for body in bodies])
         self.tone_weights = [tone["weight"] for tone in tones]
 
     def _sentence(self, pattern: str, single: Iterator[int]) -> bytes:
