@@ -1,8 +1,10 @@
 """Fixtures shared by all tests; each plugin module under tests/fixtures owns one real part."""
 
 pytest_plugins = [
+    "tests.fixtures.chromium",
     "tests.fixtures.emulator",
     "tests.fixtures.minio",
     "tests.fixtures.postgres",
     "tests.fixtures.spark",
+    "tests.fixtures.warehouse",
 ]
