@@ -131,7 +131,7 @@ def decades(axis: Axis) -> list[float]:
 
 
 def _svg(chart: alt.Chart | alt.LayerChart, left: float, right: float, top: float, bottom: float) -> str:
-    """Render with fixed margins; aria attributes are left out: the page describes each figure as a whole."""
+    """Render with fixed margins, hidden from screen readers: the page describes each drawing as a whole."""
     specification = chart.to_dict() | {
         "autosize": "none",
         "padding": {"left": left, "right": right, "top": top, "bottom": bottom},
@@ -144,4 +144,5 @@ def _svg(chart: alt.Chart | alt.LayerChart, left: float, right: float, top: floa
             "text": {"fontSize": FONT_SIZE, "color": TEXT, "baseline": "middle"},
         },
     }
-    return str(vl_convert.vegalite_to_svg(specification, vl_version=VEGA_LITE))
+    svg = str(vl_convert.vegalite_to_svg(specification, vl_version=VEGA_LITE))
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
