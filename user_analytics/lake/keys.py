@@ -44,3 +44,8 @@ def staging_manifest(table: str, ds: date) -> str:
 def report_page(ds: date) -> str:
     """Key of the date's report."""
     return f"reports/ds={ds.isoformat()}/index.html"
+
+
+def model_file(version: str) -> str:
+    """Key of one version of the sentiment model."""
+    return f"{MODELS}{version}/model.parquet"
