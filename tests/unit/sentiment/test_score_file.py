@@ -1,0 +1,153 @@
+import csv
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from user_analytics.errors import InputError, UserAnalyticsError
+from user_analytics.sentiment.model import load_model
+from user_analytics.sentiment.score import score
+from user_analytics.sentiment.score_file import Scored, score_file
+
+MODEL = load_model()
+TEXTS = ['a "good", great film', "boring,\nawful", "", "7/10", "😀"]
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_csv(path: Path, rows: list[list[str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    rows = [[f"00{number}", text] for number, text in enumerate(TEXTS)]
+    return write_csv(tmp_path / "reviews.csv", [["cid", "review_str"], *rows])
+
+
+def test_a_csv_keeps_its_rows_values_and_order_and_gains_two_columns(reviews: Path, tmp_path: Path) -> None:
+    scored = score_file(MODEL, reviews, tmp_path / "scored.csv")
+
+    rows = read_csv(tmp_path / "scored.csv")
+    assert [(row["cid"], row["review_str"]) for row in rows] == [(f"00{i}", text) for i, text in enumerate(TEXTS)]
+    assert [row["positive_review"] for row in rows] == ["true", "false", "", "true", ""]
+    probabilities = [float(row["positive_probability"] or "nan") for row in rows]
+    assert probabilities == pytest.approx(score(MODEL, pa.array(TEXTS)).to_numpy(zero_copy_only=False), nan_ok=True)
+    assert scored == Scored(rows=5, positive_rows=2, unjudged_rows=2)
+
+
+def test_a_parquet_file_keeps_its_types_and_nulls(tmp_path: Path) -> None:
+    table = pa.table({"cid": pa.array([1, None], pa.int32()), "review_str": ["good", None]})
+    pq.write_table(table, tmp_path / "reviews.parquet")
+
+    score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.parquet")
+
+    scored = pq.read_table(tmp_path / "scored.parquet")
+    assert scored.drop_columns(["positive_probability", "positive_review"]).equals(table)
+    assert scored["positive_review"].to_pylist() == [True, None]
+    assert scored["positive_probability"].type == pa.float64()
+
+
+def test_csv_and_parquet_convert_into_each_other(reviews: Path, tmp_path: Path) -> None:
+    score_file(MODEL, reviews, tmp_path / "scored.parquet")
+    assert pq.read_table(tmp_path / "scored.parquet")["cid"].to_pylist()[:2] == ["000", "001"]
+
+
+def test_rows_are_kept_in_order_over_many_batches(tmp_path: Path) -> None:
+    texts = [f"{'good' if number % 3 else 'bad'} {number}" for number in range(20_000)]
+    pq.write_table(pa.table({"review_str": texts}), tmp_path / "reviews.parquet")
+    assert score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.csv").rows == 20_000
+    assert [row["review_str"] for row in read_csv(tmp_path / "scored.csv")] == texts
+
+
+def test_an_empty_line_of_a_one_column_file_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_text("review_str\ngood\n\nbad\n")
+    score_file(MODEL, tmp_path / "reviews.csv", tmp_path / "scored.csv")
+    assert [row["positive_review"] for row in read_csv(tmp_path / "scored.csv")] == ["true", "", "false"]
+
+
+def test_a_byte_order_mark_and_crlf_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_bytes(b"\xef\xbb\xbfreview_str,cid\r\ngood,1\r\n")
+    score_file(MODEL, tmp_path / "reviews.csv", tmp_path / "scored.csv")
+    assert read_csv(tmp_path / "scored.csv")[0]["cid"] == "1"
+
+
+def test_a_review_of_ten_megabytes_is_taken(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", [["review_str"], ["good " * 2_000_000]])
+    assert score_file(MODEL, path, tmp_path / "scored.csv") == Scored(1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: it needs a header"),
+        (b"cid,text\n1,good\n", "has no column review_str; it has cid, text"),
+        (b"review_str,review_str\na,b\n", "has a column name twice"),
+        (b"cid,review_str\n1,good\n2,bad,worse\n", "line 3: 3 fields instead of 2"),
+        (b'cid,review_str\n1,"two\nlines"\n2,"never closed\n', "line 4: unexpected end of data"),
+        (b"cid,review_str\n1,\xff\xfe\n", "is not UTF-8 text"),
+        (b"cid,review_str,positive_review\n1,good,true\n", "already has the column positive_review"),
+    ],
+)
+def test_a_csv_that_cannot_be_taken_is_refused_and_leaves_nothing(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "reviews.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        score_file(MODEL, tmp_path / "reviews.csv", tmp_path / "scored.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.csv"]
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*none\.csv"):
+        score_file(MODEL, tmp_path / "none.csv", tmp_path / "scored.csv")
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.parquet").mkdir()
+    with pytest.raises(InputError, match=r"cannot read .*folder\.parquet"):
+        score_file(MODEL, tmp_path / "folder.parquet", tmp_path / "scored.csv")
+
+
+def test_a_truncated_parquet_file_is_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"review_str": ["good"] * 100}), tmp_path / "whole.parquet")
+    body = (tmp_path / "whole.parquet").read_bytes()
+    (tmp_path / "reviews.parquet").write_bytes(body[: len(body) // 2])
+    with pytest.raises(InputError, match=r"cannot read .*reviews\.parquet"):
+        score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.csv")
+
+
+def test_a_parquet_string_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    text = pa.array([b"\xff\xfe"]).view(pa.string())
+    pq.write_table(pa.table({"review_str": text}), tmp_path / "reviews.parquet")
+    with pytest.raises(InputError, match=r"cannot read .*reviews\.parquet: Invalid UTF8"):
+        score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.parquet")
+    assert not (tmp_path / "scored.parquet").exists()
+
+
+def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"review_str": [1, 2]}), tmp_path / "reviews.parquet")
+    with pytest.raises(InputError, match="the column review_str holds int64, not text"):
+        score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.parquet")
+
+
+@pytest.mark.parametrize("output", ["missing/scored.csv", "missing/scored.parquet"])
+def test_an_output_that_cannot_be_written_is_named(output: str, reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserAnalyticsError, match=f"cannot write .*{output}"):
+        score_file(MODEL, reviews, tmp_path / output)
+
+
+def test_an_unknown_ending_is_refused(reviews: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"scored\.txt: the name must end in \.csv or \.parquet"):
+        score_file(MODEL, reviews, tmp_path / "scored.txt")
+
+
+def test_a_column_that_csv_cannot_hold_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"review_str": ["good"], "tags": [["a", "b"]]}), tmp_path / "reviews.parquet")
+    with pytest.raises(UserAnalyticsError, match=r"cannot write .*scored\.csv"):
+        score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["reviews.parquet"]

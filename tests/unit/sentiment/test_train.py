@@ -1,0 +1,145 @@
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+from tests.unit.sentiment.conftest import Trained, labelled_reviews
+from user_analytics.errors import InputError, ModelError, UserAnalyticsError
+from user_analytics.sentiment.score import score
+from user_analytics.sentiment.train import Parameters, train
+
+
+def written(table: pa.Table, path: Path) -> Path:
+    pq.write_table(table, path)
+    return path
+
+
+def test_the_same_file_gives_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
+    train([trained.labelled], tmp_path)
+    for name in ("model.parquet", "model_card.md"):
+        assert (tmp_path / name).read_bytes() == (trained.folder / name).read_bytes()
+
+
+def test_other_reviews_give_another_version(trained: Trained, tmp_path: Path) -> None:
+    other = train([written(labelled_reviews(seed=9), tmp_path / "other.parquet")], tmp_path)
+    assert other.version != trained.model.version
+
+
+def test_csv_and_parquet_give_the_same_weights(trained: Trained, tmp_path: Path) -> None:
+    pa_csv.write_csv(labelled_reviews(), tmp_path / "labelled.csv")
+    from_csv = train([tmp_path / "labelled.csv"], tmp_path)
+    texts = pa.array(["great plot", "dull plot", "not good"])
+    assert score(from_csv, texts).equals(score(trained.model, texts))
+
+
+def test_reviews_may_come_in_several_files(trained: Trained, tmp_path: Path) -> None:
+    table = labelled_reviews()
+    halves = [written(table.slice(start, 200), tmp_path / f"{start}.parquet") for start in (0, 200)]
+    model = train(halves, tmp_path)
+    assert [file.rows for file in model.training.files] == [200, 200]
+    assert model.weights.tolist() == trained.model.weights.tolist()
+
+
+def test_the_held_back_tenth_has_its_share_of_every_source(trained: Trained) -> None:
+    validation = trained.model.validation
+    assert validation is not None
+    assert validation.total.rows == 40
+    for source, rows in trained.model.training.rows_by_source.items():
+        assert validation.by_source[source].rows == pytest.approx(rows / 10, abs=1)
+    assert validation.total.accuracy > 0.8
+
+
+def test_a_file_without_sources_is_a_source_of_its_own(tmp_path: Path) -> None:
+    path = written(labelled_reviews().drop_columns(["source"]), tmp_path / "my reviews.parquet")
+    assert train([path], tmp_path).training.rows_by_source == {"my reviews": 400}
+
+
+def test_of_equal_reviews_one_is_kept(tmp_path: Path) -> None:
+    table = labelled_reviews()
+    path = written(pa.concat_tables([table, table.slice(0, 30)]), tmp_path / "labelled.parquet")
+    training = train([path], tmp_path).training
+    assert (training.files[0].rows, training.rows, training.duplicate_rows) == (430, 400, 30)
+
+
+def test_a_common_word_is_kept_though_pairs_say_more_about_the_label(trained: Trained, tmp_path: Path) -> None:
+    def kept(always_kept_rows: int) -> list[str]:
+        train([trained.labelled], tmp_path, Parameters(ngrams=40, always_kept_rows=always_kept_rows))
+        ngrams: list[str] = pq.read_table(tmp_path / "model.parquet")["ngram"].to_pylist()
+        return ngrams
+
+    assert "film" in kept(always_kept_rows=100)
+    assert "film" not in kept(always_kept_rows=401)
+
+
+def test_no_more_ngrams_are_kept_than_asked_for(trained: Trained, tmp_path: Path) -> None:
+    assert len(train([trained.labelled], tmp_path, Parameters(ngrams=60)).weights) == 60
+
+
+def test_the_card_states_data_and_measured_accuracy(trained: Trained) -> None:
+    card = (trained.folder / "model_card.md").read_text()
+    validation = trained.model.validation
+    assert validation is not None
+    assert trained.model.version in card
+    assert trained.model.training.files[0].sha256 in card
+    assert f"| all | 40 | 0 | {validation.total.accuracy:.1%} ± " in card
+
+
+@pytest.mark.parametrize("column", ["review_str", "label"])
+def test_a_missing_column_is_named(column: str, tmp_path: Path) -> None:
+    path = written(labelled_reviews().drop_columns([column]), tmp_path / "labelled.parquet")
+    with pytest.raises(InputError, match=rf"labelled\.parquet has no column {column}"):
+        train([path], tmp_path)
+
+
+@pytest.mark.parametrize("label", ["2", "", "positive", None])
+def test_a_label_other_than_0_and_1_is_refused_with_its_row(label: str | None, tmp_path: Path) -> None:
+    table = labelled_reviews()
+    labels = table["label"].cast(pa.string()).to_pylist()
+    labels[4] = label
+    path = written(table.set_column(1, "label", pa.array(labels)), tmp_path / "labelled.parquet")
+    with pytest.raises(InputError, match=rf"labelled\.parquet, row 5: label is {label!r}; it must be 1 .* or 0"):
+        train([path], tmp_path)
+
+
+def test_a_labelled_row_without_text_is_refused_with_its_row(tmp_path: Path) -> None:
+    table = labelled_reviews()
+    texts = [*table["review_str"].to_pylist()[:-1], None]
+    path = written(table.set_column(0, "review_str", pa.array(texts)), tmp_path / "labelled.parquet")
+    with pytest.raises(InputError, match=r"labelled\.parquet, row 400: review_str is null"):
+        train([path], tmp_path)
+
+
+def test_reviews_of_one_label_only_are_refused(tmp_path: Path) -> None:
+    table = labelled_reviews()
+    path = written(table.filter(pa.compute.equal(table["label"], 1)), tmp_path / "labelled.parquet")
+    with pytest.raises(ModelError, match="0 different reviews with label 0 are too few"):
+        train([path], tmp_path)
+
+
+def test_too_few_reviews_are_refused(tmp_path: Path) -> None:
+    path = written(labelled_reviews(rows=98), tmp_path / "labelled.parquet")
+    with pytest.raises(ModelError, match=r"49 different reviews with label 0 are too few .* at least 50"):
+        train([path], tmp_path)
+
+
+def test_reviews_without_a_common_word_are_refused(tmp_path: Path) -> None:
+    records = [{"review_str": f"only{number}", "label": number % 2} for number in range(200)]
+    path = written(pa.Table.from_pylist(records), tmp_path / "labelled.parquet")
+    with pytest.raises(ModelError, match="no word occurs in 3 reviews"):
+        train([path], tmp_path)
+
+
+def test_without_scikit_learn_the_command_that_installs_it_is_named(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ModelError, match=r"pip install 'user-analytics\[train\]'"):
+        train([trained.labelled], tmp_path)
+
+
+def test_an_output_that_is_a_file_is_refused_by_name(trained: Trained) -> None:
+    with pytest.raises(UserAnalyticsError, match=rf"cannot write the model into {trained.labelled}"):
+        train([trained.labelled], trained.labelled)

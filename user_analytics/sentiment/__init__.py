@@ -1,0 +1,1 @@
+"""Sentiment of review texts: one tokeniser, training, the shipped model with its card, and scoring."""

@@ -1,0 +1,146 @@
+"""Review files outside the pipeline (CSV or Parquet): read and written in batches, whatever their size."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from user_analytics.errors import InputError, UserAnalyticsError
+
+TEXT_COLUMN = "review_str"
+
+_ROWS_PER_BATCH = 8192
+# Python's csv module refuses longer fields; its own default of 128 KiB is shorter than some reviews.
+_LONGEST_FIELD = 64 * 1024 * 1024
+
+
+class ReviewFile(NamedTuple):
+    """An opened file: its schema and its rows in order."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+
+
+@contextmanager
+def open_reviews(path: Path, required: tuple[str, ...] = (TEXT_COLUMN,)) -> Iterator[ReviewFile]:
+    """Open a `.csv` (UTF-8, header; all columns are strings) or `.parquet` file that has the required columns.
+
+    Raises InputError naming the file, and the line where there is one, when it cannot be read: here,
+    or while the batches are.
+    """
+    kind = _kind(path)
+    with ExitStack() as stack:
+        with _naming_the_input(path):
+            if kind == ".parquet":
+                source = _open_parquet(stack.enter_context(pq.ParquetFile(path)), required, path)
+            else:
+                text = stack.enter_context(path.open(encoding="utf-8-sig", newline=""))
+                source = _open_csv(text, required, path)
+        yield source
+
+
+@contextmanager
+def create_reviews(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter | pa_csv.CSVWriter]:
+    """A writer whose `write_batch` appends rows; the file appears under its name when all are written.
+
+    Raises UserAnalyticsError naming the file when it cannot be written.
+    """
+    kind = _kind(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with pq.ParquetWriter(partial, schema) if kind == ".parquet" else pa_csv.CSVWriter(partial, schema) as writer:
+            yield writer
+        partial.replace(path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserAnalyticsError(f"cannot write {path}: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def _naming_the_input(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _kind(path: Path) -> str:
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise InputError(f"{path}: the name must end in .csv or .parquet, which says what the file is")
+    return kind
+
+
+def _checked(schema: pa.Schema, required: tuple[str, ...], path: Path) -> pa.Schema:
+    missing = [name for name in required if name not in schema.names]
+    if missing:
+        raise InputError(f"{path} has no column {', '.join(missing)}; it has {', '.join(schema.names)}")
+    if len(set(schema.names)) < len(schema.names):
+        raise InputError(f"{path} has a column name twice: {', '.join(schema.names)}")
+    text = schema.field(TEXT_COLUMN).type
+    if pa.types.is_dictionary(text):
+        text = text.value_type
+    if not (pa.types.is_string(text) or pa.types.is_large_string(text) or pa.types.is_string_view(text)):
+        raise InputError(f"{path}: the column {TEXT_COLUMN} holds {text}, not text")
+    return schema
+
+
+def _open_parquet(parquet: pq.ParquetFile, required: tuple[str, ...], path: Path) -> ReviewFile:
+    schema = _checked(parquet.schema_arrow, required, path)
+    return ReviewFile(schema, _parquet_batches(parquet, path))
+
+
+def _parquet_batches(parquet: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
+    batches = parquet.iter_batches(_ROWS_PER_BATCH)
+    while True:
+        with _naming_the_input(path):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            # Parquet does not promise that strings are UTF-8.
+            batch[TEXT_COLUMN].validate(full=True)
+        yield batch
+
+
+def _open_csv(text: TextIO, required: tuple[str, ...], path: Path) -> ReviewFile:
+    csv.field_size_limit(_LONGEST_FIELD)
+    records = _records(text, path)
+    header = next(records, None)
+    if header is None:
+        raise InputError(f"{path} is empty: it needs a header with the column {TEXT_COLUMN}")
+    schema = _checked(pa.schema([(name, pa.string()) for name in header]), required, path)
+    return ReviewFile(schema, _csv_batches(records, schema))
+
+
+def _csv_batches(records: Iterator[list[str]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while rows := list(islice(records, _ROWS_PER_BATCH)):
+        yield pa.record_batch([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema)
+
+
+def _records(text: TextIO, path: Path) -> Iterator[list[str]]:
+    reader = csv.reader(text, strict=True)
+    width = None
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader, None)
+        except csv.Error as error:
+            raise InputError(f"{path}, line {line}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-8 text after line {line}: {error.reason}") from error
+        if record is None:
+            return
+        if not record:
+            record = [""] if width == 1 else record
+        width = width or len(record)
+        if len(record) != width:
+            raise InputError(f"{path}, line {line}: {len(record)} fields instead of {width}")
+        yield record
