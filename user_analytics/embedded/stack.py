@@ -22,13 +22,15 @@ from user_analytics.settings import Settings
 
 log = structlog.get_logger()
 
-Part = Literal["source", "warehouse"]
+Part = Literal["source", "warehouse", "programs"]
+"""`programs`: stages that run as processes under the run directory. They always do."""
+
 LOCK_WAIT_SECONDS = 5.0
 
 
 def embedded_parts(settings: Settings) -> frozenset[Part]:
-    """The parts that are not configured, and so are the embedded ones."""
-    parts: list[Part] = []
+    """The parts that run here, because nothing else is configured in their place."""
+    parts: list[Part] = ["programs"]
     if settings.source_host is None:
         parts.append("source")
     if settings.gcp_project is None:

@@ -22,6 +22,11 @@ PORT_ATTEMPTS = 5
 PORT_TAKEN = "cannot listen on"
 
 
+def tls_directory(run_dir: Path) -> Path:
+    """Where the emulator's certificates and their truststore are."""
+    return run_dir / "warehouse" / "tls"
+
+
 class EmulatorServer:
     """One emulator on two loopback ports; a context manager."""
 
@@ -105,7 +110,7 @@ class EmulatorServer:
             raise StackError(f"cannot write under {self._directory}: {error}") from error
         arguments = {
             "--data-dir": self._directory / "data",
-            "--tls-dir": self._directory / "tls",
+            "--tls-dir": tls_directory(self._run_dir),
             "--host": REST_HOST,
             "--rest-port": rest,
             "--grpc-port": grpc,

@@ -1,0 +1,160 @@
+"""The embedded stack as one: what a command needs, for one command at a time, on data that stays."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Timer
+
+import psutil
+import pytest
+
+from user_analytics.embedded.postgres import remove_data
+from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
+from user_analytics.embedded.stack import embedded_stack, locked
+from user_analytics.embedded.warehouse import EmulatorServer
+from user_analytics.errors import StackError
+from user_analytics.settings import Settings
+from user_analytics.warehouse.client import open_warehouse
+
+HOLD = """
+import pathlib, sys, time
+from user_analytics.embedded.stack import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    yield Settings(_env_file=None, run_dir=tmp_path / "run")  # type: ignore[call-arg]
+    stop_leftovers(tmp_path / "run")
+    remove_data(tmp_path / "run")
+
+
+@pytest.fixture
+def holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
+    """Another process that uses the run directory."""
+    command = [sys.executable, "-c", HOLD, str(settings.run_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_it_starts_both_parts_and_stops_them(settings: Settings) -> None:
+    with embedded_stack(settings, {"source", "warehouse"}) as complete:
+        pids = recorded_processes(settings.run_dir)
+        with open_warehouse(complete) as warehouse:
+            assert warehouse.rows("select 1 as one").rows == [(1,)]
+
+    assert sorted(pids) == ["emulator", "postgres"]
+    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+    assert (complete.source_host, complete.gcp_project) == ("127.0.0.1", "user-analytics-local")
+
+
+def test_it_starts_only_what_is_needed(settings: Settings) -> None:
+    with embedded_stack(settings, {"source"}) as complete:
+        assert list(recorded_processes(settings.run_dir)) == ["postgres"]
+        assert complete.gcp_project is None
+
+
+def test_what_is_configured_is_not_started(settings: Settings) -> None:
+    own = settings.model_copy(update={"source_host": "db.example", "gcp_project": "mine"})
+
+    with embedded_stack(own, {"source", "warehouse"}) as complete:
+        assert complete == own
+        assert not settings.run_dir.exists()
+
+
+def test_tables_stay_from_one_command_to_the_next(settings: Settings) -> None:
+    with embedded_stack(settings, {"warehouse"}) as complete, open_warehouse(complete) as warehouse:
+        warehouse.ensure_dataset("kept")
+        warehouse.run("create table kept.numbers as select 42 as answer")
+
+    with embedded_stack(settings, {"warehouse"}) as complete, open_warehouse(complete) as warehouse:
+        assert warehouse.rows("select answer from kept.numbers").rows == [(42,)]
+
+
+def test_a_failure_inside_stops_what_was_started(settings: Settings) -> None:
+    pids: list[int] = []
+
+    def fail() -> None:
+        pids.extend(recorded_processes(settings.run_dir).values())
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError), embedded_stack(settings, {"source"}):
+        fail()
+
+    assert len(pids) == 1
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_part_that_does_not_start_is_an_error_and_the_other_is_stopped(settings: Settings) -> None:
+    (settings.run_dir / "warehouse").mkdir(parents=True)
+    (settings.run_dir / "warehouse" / "data").touch()
+
+    with pytest.raises(StackError, match="the BigQuery emulator did not start"):
+        embedded_stack(settings, {"source", "warehouse"}).__enter__()
+
+    assert recorded_processes(settings.run_dir) == {}
+
+
+def test_a_second_command_is_refused_naming_the_first(settings: Settings, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(StackError, match=f"run is in use by process {holder.pid}: wait"), locked(settings.run_dir, 0.2):
+        pass
+
+
+def test_a_second_command_waits_for_one_that_is_about_to_end(settings: Settings, holder: subprocess.Popen[str]) -> None:
+    started = time.monotonic()
+    Timer(0.5, holder.kill).start()
+
+    with locked(settings.run_dir, 30):
+        assert time.monotonic() - started > 0.5
+
+
+def test_a_reading_command_uses_the_warehouse_of_a_run_in_progress(settings: Settings) -> None:
+    with embedded_stack(settings, {"warehouse"}) as first:
+        script = (
+            "import sys, pathlib; from user_analytics.embedded.stack import embedded_stack\n"
+            "from user_analytics.settings import Settings\n"
+            "settings = Settings(_env_file=None, run_dir=pathlib.Path(sys.argv[1]))\n"
+            "with embedded_stack(settings, {'warehouse'}, read_only=True) as s: print(s.bigquery_endpoint)"
+        )
+        reader = subprocess.run(
+            [sys.executable, "-c", script, settings.run_dir], capture_output=True, text=True, check=True
+        )
+
+        assert reader.stdout.splitlines()[-1] == first.bigquery_endpoint
+        assert EmulatorServer(settings.run_dir).attach()
+
+
+def test_a_reading_command_without_such_a_run_is_refused_naming_who_is_there(
+    settings: Settings, holder: subprocess.Popen[str]
+) -> None:
+    with (
+        pytest.raises(StackError, match=f"in use by process {holder.pid}"),
+        embedded_stack(settings, {"warehouse"}, read_only=True),
+    ):
+        pass
+
+
+def test_emulator_ports_that_were_taken_meanwhile_are_picked_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        picks = iter([free_port(), taken.getsockname()[1], free_port(), free_port()])
+        monkeypatch.setattr("user_analytics.embedded.warehouse.free_port", lambda: next(picks))
+
+        with EmulatorServer(settings.run_dir) as emulator:
+            complete = emulator.complete(settings)
+            with open_warehouse(complete) as warehouse:
+                assert warehouse.rows("select 1 as one").rows == [(1,)]
