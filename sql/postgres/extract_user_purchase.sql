@@ -1,14 +1,17 @@
 -- Every row of the source table (within a window of invoice dates, if one is given) with its verdict:
--- `reason` is NULL for a row to take, which then has all its values in their final types;
--- `raw_text` is the row as JSON when there is a reason. Times are UTC; the session's time zone is
--- the one that a timestamp without time zone is written in.
+-- `rejected` is NULL for a row to take, which then has all its values in their final types; else it
+-- holds the reason, a line feed, and the row as JSON. Times are UTC; the session's time zone is the
+-- one that a timestamp without time zone is written in.
 --
 -- A table as designed is read at the speed of a plain COPY; numbers may also come as a wider type
 -- or as text (`*_type` are their declared types).
+{%- set integers = ("smallint", "integer", "bigint") %}
+{%- set numbers = ("numeric", "real", "double precision") %}
+
 {%- macro number(column, type, pattern) -%}
-    {%- if type in ("smallint", "integer", "bigint") -%}
+    {%- if type in integers -%}
         u.{{ column }}
-    {%- elif type in ("numeric", "real", "double precision") -%}
+    {%- elif type in numbers -%}
         u.{{ column }}::numeric
     {%- else -%}
         CASE
@@ -17,63 +20,58 @@
         END
     {%- endif -%}
 {%- endmacro %}
-{%- set whole = "^[+-]?[0-9]{1,38}$" %}
-{%- set decimal = "^[+-]?([0-9]{1,38}([.][0-9]{0,38})?|[.][0-9]{1,38})$" %}
+{%- macro whole_number(column, type) -%}
+    {{ number(column, type, "^[+-]?[0-9]{1,38}$") }}
+{%- endmacro %}
+{%- macro is_bigint(column, type) -%}
+    {{ whole_number(column, type) }} BETWEEN -9223372036854775808 AND 9223372036854775807
+{%- endmacro %}
+{%- macro bigint(column, type) -%}
+    {%- if type in integers -%}
+        u.{{ column }}
+    {%- else -%}
+        CASE WHEN {{ is_bigint(column, type) }} THEN ({{ whole_number(column, type) }})::bigint END
+    {%- endif -%}
+{%- endmacro %}
+{%- set price = number("unit_price", unit_price_type, "^[+-]?([0-9]{1,38}([.][0-9]{0,38})?|[.][0-9]{1,38})$") %}
+{%- set is_price = price ~ " BETWEEN -99999.999 AND 99999.999" %}
+{#- Compared before it is converted: converting a date far outside is an error. #}
+{%- set is_date -%}
+    u.invoice_date >= '1960-01-01 00:00+00'::timestamptz AND u.invoice_date < '2160-01-01 00:00+00'::timestamptz
+{%- endset %}
+{%- macro rejected(reason) -%}
+    concat('{{ reason }}', chr(10), row_to_json(u))
+{%- endmacro %}
 SELECT
-    p.invoice_number,
-    p.stock_code,
-    p.detail,
-    CASE WHEN v.reason IS NULL THEN p.quantity::bigint END AS quantity,
-    CASE WHEN v.reason IS NULL THEN p.invoice_date::timestamptz AT TIME ZONE 'UTC' END AS invoice_date,
-    CASE WHEN v.reason IS NULL THEN p.unit_price::numeric(8, 3) END AS unit_price,
-    CASE WHEN v.reason IS NULL THEN p.customer_id::bigint END AS customer_id,
-    p.country,
-    v.reason,
-    CASE WHEN v.reason IS NOT NULL THEN row_to_json(p.source_row)::text END AS raw_text
-FROM (
-    SELECT
-        u.invoice_number::text AS invoice_number,
-        u.stock_code::text AS stock_code,
-        u.detail::text AS detail,
-        {{ number("quantity", quantity_type, whole) }} AS quantity,
-        u.invoice_date,
-        {{ number("unit_price", unit_price_type, decimal) }} AS unit_price,
-        {{ number("customer_id", customer_id_type, whole) }} AS customer_id,
-        u.country::text AS country,
-        u AS source_row
-    FROM retail.user_purchase AS u
-    {%- if window_start %}
-    WHERE
-        u.invoice_date >= '{{ window_start }}'::timestamptz
-        AND u.invoice_date < '{{ window_end }}'::timestamptz
-    {%- endif %}
-) AS p
-CROSS JOIN LATERAL (
-    SELECT
-        CASE
-            WHEN p.invoice_number IS NULL THEN 'invoice_number is NULL'
-            WHEN p.stock_code IS NULL THEN 'stock_code is NULL'
-            WHEN p.quantity IS NULL THEN 'quantity is NULL'
-            WHEN
-                p.quantity NOT BETWEEN -9223372036854775808 AND 9223372036854775807
-                OR p.quantity <> trunc(p.quantity)
-                THEN 'quantity is not an integer of 64 bits'
-            WHEN p.unit_price IS NULL THEN 'unit_price is NULL'
-            WHEN
-                p.unit_price NOT BETWEEN -99999.999 AND 99999.999
-                OR p.unit_price <> trunc(p.unit_price, 3)
-                THEN 'unit_price is not a NUMERIC(8,3)'
-            WHEN
-                p.customer_id NOT BETWEEN -9223372036854775808 AND 9223372036854775807
-                OR p.customer_id <> trunc(p.customer_id)
-                THEN 'customer_id is not an integer of 64 bits'
-            WHEN p.invoice_date IS NULL THEN 'invoice_date is NULL'
-            -- Compared before it is converted: converting a date far outside is an error.
-            WHEN
-                p.invoice_date < '1960-01-01 00:00+00'::timestamptz
-                OR p.invoice_date >= '2160-01-01 00:00+00'::timestamptz
-                THEN 'invoice_date is not from 1960-01-01 to 2159-12-31'
-        END AS reason
-    -- Without this fence the planner would copy the verdict into each expression that uses it.
-    OFFSET 0
-) AS v
+    u.invoice_number::text AS invoice_number,
+    u.stock_code::text AS stock_code,
+    u.detail::text AS detail,
+    {{ bigint("quantity", quantity_type) }} AS quantity,
+    CASE WHEN {{ is_date }} THEN u.invoice_date::timestamptz AT TIME ZONE 'UTC' END AS invoice_date,
+    CASE WHEN {{ is_price }} THEN ({{ price }})::numeric(8, 3) END AS unit_price,
+    {{ bigint("customer_id", customer_id_type) }} AS customer_id,
+    u.country::text AS country,
+    CASE
+        WHEN u.invoice_number IS NULL THEN {{ rejected("invoice_number is NULL") }}
+        WHEN u.stock_code IS NULL THEN {{ rejected("stock_code is NULL") }}
+        WHEN u.quantity IS NULL THEN {{ rejected("quantity is NULL") }}
+        WHEN u.unit_price IS NULL THEN {{ rejected("unit_price is NULL") }}
+        WHEN u.invoice_date IS NULL THEN {{ rejected("invoice_date is NULL") }}
+        {%- for column, type in (("quantity", quantity_type), ("customer_id", customer_id_type)) %}
+        {%- if type not in integers %}
+        WHEN
+            NOT {{ is_bigint(column, type) }}
+            OR {{ whole_number(column, type) }} <> trunc({{ whole_number(column, type) }})
+            THEN {{ rejected(column ~ " is not an integer of 64 bits") }}
+        {%- endif %}
+        {%- endfor %}
+        WHEN NOT {{ is_price }} OR {{ price }} <> trunc({{ price }}, 3)
+            THEN {{ rejected("unit_price is not a NUMERIC(8,3)") }}
+        WHEN NOT ({{ is_date }}) THEN {{ rejected("invoice_date is not from 1960-01-01 to 2159-12-31") }}
+    END AS rejected
+FROM retail.user_purchase AS u
+{%- if window_start %}
+WHERE
+    u.invoice_date >= '{{ window_start }}'::timestamptz
+    AND u.invoice_date < '{{ window_end }}'::timestamptz
+{%- endif %}

@@ -42,7 +42,8 @@ SCHEMA = pa.schema(
         pa.field("country", pa.string()),
     ]
 )
-VERDICT = [pa.field("reason", pa.string()), pa.field("raw_text", pa.string())]
+REJECTED = pa.field("rejected", pa.string())
+"""NULL for a row to take, else the reason, a line feed and the row as JSON."""
 
 NUMBERS = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 TEXTS = ("text", "character varying", "character")
@@ -54,12 +55,12 @@ ACCEPTED_TYPES = {
     "invoice_date": TIMES,
 }
 
-BLOCK_BYTES = 4 << 20
-READ_OPTIONS = csv.ReadOptions(column_names=[*SCHEMA.names, "reason", "raw_text"], block_size=2 * BLOCK_BYTES)
+BLOCK_BYTES = 2 << 20
+READ_OPTIONS = csv.ReadOptions(column_names=[*SCHEMA.names, REJECTED.name], block_size=2 * BLOCK_BYTES)
 PARSE_OPTIONS = csv.ParseOptions(newlines_in_values=True)
 # COPY writes NULL as nothing and an empty text as "".
 CONVERT_OPTIONS = csv.ConvertOptions(
-    column_types={**{field.name: field.type for field in [*SCHEMA, *VERDICT]}, "invoice_date": pa.timestamp("us")},
+    column_types={**{field.name: field.type for field in [*SCHEMA, REJECTED]}, "invoice_date": pa.timestamp("us")},
     null_values=[""],
     strings_can_be_null=True,
     quoted_strings_can_be_null=False,
@@ -192,13 +193,14 @@ class _Rows:
             self._split(batch)
 
     def _split(self, batch: pa.RecordBatch) -> None:
-        reasons = batch.column("reason")
-        if reasons.null_count < len(reasons):
-            for index, reason in enumerate(reasons.to_pylist()):
-                if reason is not None:
-                    self._quarantine.add(self._rows + index + 1, None, reason, batch.column("raw_text")[index].as_py())
-            batch = batch.filter(pc.is_null(reasons))
-        self._rows += len(reasons)
+        rejected = batch.column(REJECTED.name)
+        if rejected.null_count < len(rejected):
+            for number, text in enumerate(rejected.to_pylist(), start=self._rows + 1):
+                if text is not None:
+                    reason, _, row = text.partition("\n")
+                    self._quarantine.add(number, None, reason, row)
+            batch = batch.filter(pc.is_null(rejected))
+        self._rows += len(rejected)
         accepted = batch.select(SCHEMA.names).cast(SCHEMA)
         if accepted.num_rows:
             self._add_up(accepted)
