@@ -51,8 +51,8 @@ def source_transaction(settings: Settings) -> Iterator["psycopg2.extensions.conn
         try:
             with connection, connection.cursor() as cursor:
                 timeout_milliseconds = str(int(settings.connect_timeout_seconds * 1000))
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", (timeout_milliseconds,))
-                cursor.execute("SELECT set_config('timezone', %s, true)", (settings.source_timezone,))
+                cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", (timeout_milliseconds,))
+                cursor.execute("SELECT pg_catalog.set_config('timezone', %s, true)", (settings.source_timezone,))
                 yield connection
         finally:
             connection.close()
@@ -97,7 +97,7 @@ def latest_invoice_day(settings: Settings) -> date:
 def _replace(settings: Settings, header: list[str], file: BinaryIO, csv_path: Path) -> int:
     columns = ", ".join(header)  # checked to be column names
     with source_transaction(settings) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NULL", (TABLE,))
+        cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NULL", (TABLE,))
         if cursor.fetchone() == (True,):
             cursor.execute(render_sql("postgres/schema.sql"))
         cursor.execute(render_sql("postgres/incoming_user_purchase.sql"))

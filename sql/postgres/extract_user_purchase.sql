@@ -14,64 +14,64 @@
     {%- elif type in numbers -%}
         u.{{ column }}::numeric
     {%- else -%}
-        CASE
-            WHEN u.{{ column }} ~ '{{ pattern }}' THEN u.{{ column }}::numeric
-            WHEN u.{{ column }} IS NOT NULL THEN 'NaN'
-        END
+        case
+            when u.{{ column }} ~ '{{ pattern }}' then u.{{ column }}::numeric
+            when u.{{ column }} is not null then 'NaN'
+        end
     {%- endif -%}
 {%- endmacro %}
 {%- macro whole_number(column, type) -%}
     {{ number(column, type, "^[+-]?[0-9]{1,38}$") }}
 {%- endmacro %}
 {%- macro is_bigint(column, type) -%}
-    {{ whole_number(column, type) }} BETWEEN -9223372036854775808 AND 9223372036854775807
+    {{ whole_number(column, type) }} between -9223372036854775808 and 9223372036854775807
 {%- endmacro %}
 {%- macro bigint(column, type) -%}
     {%- if type in integers -%}
         u.{{ column }}
     {%- else -%}
-        CASE WHEN {{ is_bigint(column, type) }} THEN ({{ whole_number(column, type) }})::bigint END
+        case when {{ is_bigint(column, type) }} then ({{ whole_number(column, type) }})::bigint end as {{ column }}
     {%- endif -%}
 {%- endmacro %}
 {%- set price = number("unit_price", unit_price_type, "^[+-]?([0-9]{1,38}([.][0-9]{0,38})?|[.][0-9]{1,38})$") %}
-{%- set is_price = price ~ " BETWEEN -99999.999 AND 99999.999" %}
+{%- set is_price = price ~ " between -99999.999 and 99999.999" %}
 {#- Compared before it is converted: converting a date far outside is an error. #}
 {%- set is_date -%}
-    u.invoice_date >= '1960-01-01 00:00+00'::timestamptz AND u.invoice_date < '2160-01-01 00:00+00'::timestamptz
+    u.invoice_date >= '1960-01-01 00:00+00'::timestamptz and u.invoice_date < '2160-01-01 00:00+00'::timestamptz
 {%- endset %}
 {%- macro rejected(reason) -%}
     concat('{{ reason }}', chr(10), row_to_json(u))
 {%- endmacro %}
-SELECT
-    u.invoice_number::text AS invoice_number,
-    u.stock_code::text AS stock_code,
-    u.detail::text AS detail,
-    {{ bigint("quantity", quantity_type) }} AS quantity,
-    CASE WHEN {{ is_date }} THEN u.invoice_date::timestamptz AT TIME ZONE 'UTC' END AS invoice_date,
-    CASE WHEN {{ is_price }} THEN ({{ price }})::numeric(8, 3) END AS unit_price,
-    {{ bigint("customer_id", customer_id_type) }} AS customer_id,
-    u.country::text AS country,
-    CASE
-        WHEN u.invoice_number IS NULL THEN {{ rejected("invoice_number is NULL") }}
-        WHEN u.stock_code IS NULL THEN {{ rejected("stock_code is NULL") }}
-        WHEN u.quantity IS NULL THEN {{ rejected("quantity is NULL") }}
-        WHEN u.unit_price IS NULL THEN {{ rejected("unit_price is NULL") }}
-        WHEN u.invoice_date IS NULL THEN {{ rejected("invoice_date is NULL") }}
+select
+    u.invoice_number::text as invoice_number,
+    u.stock_code::text as stock_code,
+    u.detail::text as detail,
+    {{ bigint("quantity", quantity_type) }},
+    case when {{ is_date }} then u.invoice_date::timestamptz at time zone 'UTC' end as invoice_date,
+    case when {{ is_price }} then ({{ price }})::numeric(8, 3) end as unit_price,
+    {{ bigint("customer_id", customer_id_type) }},
+    u.country::text as country,
+    case
+        when u.invoice_number is null then {{ rejected("invoice_number is NULL") }}
+        when u.stock_code is null then {{ rejected("stock_code is NULL") }}
+        when u.quantity is null then {{ rejected("quantity is NULL") }}
+        when u.unit_price is null then {{ rejected("unit_price is NULL") }}
+        when u.invoice_date is null then {{ rejected("invoice_date is NULL") }}
         {%- for column, type in (("quantity", quantity_type), ("customer_id", customer_id_type)) %}
-        {%- if type not in integers %}
-        WHEN
-            NOT {{ is_bigint(column, type) }}
-            OR {{ whole_number(column, type) }} <> trunc({{ whole_number(column, type) }})
-            THEN {{ rejected(column ~ " is not an integer of 64 bits") }}
+            {%- if type not in integers %}
+        when
+            not {{ is_bigint(column, type) }}
+            or {{ whole_number(column, type) }} <> trunc({{ whole_number(column, type) }})
+            then {{ rejected(column ~ " is not an integer of 64 bits") }}
         {%- endif %}
         {%- endfor %}
-        WHEN NOT {{ is_price }} OR {{ price }} <> trunc({{ price }}, 3)
-            THEN {{ rejected("unit_price is not a NUMERIC(8,3)") }}
-        WHEN NOT ({{ is_date }}) THEN {{ rejected("invoice_date is not from 1960-01-01 to 2159-12-31") }}
-    END AS rejected
-FROM retail.user_purchase AS u
+        when not {{ is_price }} or {{ price }} <> trunc({{ price }}, 3)
+            then {{ rejected("unit_price is not a NUMERIC(8,3)") }}
+        when not ({{ is_date }}) then {{ rejected("invoice_date is not from 1960-01-01 to 2159-12-31") }}
+    end as rejected
+from retail.user_purchase as u
 {%- if window_start %}
-WHERE
-    u.invoice_date >= '{{ window_start }}'::timestamptz
-    AND u.invoice_date < '{{ window_end }}'::timestamptz
+    where
+        u.invoice_date >= '{{ window_start }}'::timestamptz
+        and u.invoice_date < '{{ window_end }}'::timestamptz
 {%- endif %}

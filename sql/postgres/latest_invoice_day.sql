@@ -1,6 +1,6 @@
 -- The UTC day of the latest invoice that an extract takes; NULL when there is none.
-SELECT (max(u.invoice_date)::timestamptz AT TIME ZONE 'UTC')::date AS latest_invoice_day
-FROM retail.user_purchase AS u
-WHERE
+select (max(u.invoice_date)::timestamptz at time zone 'UTC')::date as latest_invoice_day
+from retail.user_purchase as u
+where
     u.invoice_date >= '1960-01-01 00:00+00'::timestamptz
-    AND u.invoice_date < '2160-01-01 00:00+00'::timestamptz
+    and u.invoice_date < '2160-01-01 00:00+00'::timestamptz

@@ -1,9 +1,9 @@
--- What an extract's meaning must not depend on: set for its transaction only.
-SET TRANSACTION READ ONLY;
-SET LOCAL search_path = pg_catalog, pg_temp;
-SET LOCAL datestyle = iso, ymd;
-SET LOCAL standard_conforming_strings = on;
--- Fail rather than leave out rows that a policy hides.
-SET LOCAL row_security = off;
--- One pass over the table with short expressions: compiling them costs more than it saves.
-SET LOCAL jit = off;
+-- What an extract must not depend on, set for its transaction only: it reads one snapshot and writes
+-- nothing, names mean the system's own, times come as ISO 8601, and rows that a policy hides are an
+-- error rather than left out. Compiling the short expressions would cost more than it saves.
+select
+    pg_catalog.set_config('transaction_read_only', 'on', true) as transaction_read_only,
+    pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true) as search_path,
+    pg_catalog.set_config('datestyle', 'ISO, YMD', true) as datestyle,
+    pg_catalog.set_config('row_security', 'off', true) as row_security,
+    pg_catalog.set_config('jit', 'off', true) as jit
