@@ -25,8 +25,8 @@ class _StandardError(logging.StreamHandler[TextIO]):
         """Always sys.stderr."""
 
 
-def configure_logging(log_format: LogFormat) -> None:
-    """Send this package's events, and other packages' warnings, to standard error in one format."""
+def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
+    """Send this package's events from `level` on, and other packages' warnings, to standard error in one format."""
     console = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -37,11 +37,11 @@ def configure_logging(log_format: LogFormat) -> None:
     rendering: list[Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     )
     structlog.configure(
         processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -1,0 +1,333 @@
+"""The command line `user-analytics`: every stage as a command, and `run`, which is all of them on one machine.
+
+Data goes to standard output, all else to standard error. Exit codes: 0 done, 1 the data or the world is
+at fault (the message says which), 2 wrong usage, 128 + N stopped by signal N.
+
+What a command alone needs it imports itself: all of it together would take every command seconds to load.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Literal, Never, get_args
+
+import structlog
+import typer
+
+from user_analytics.embedded.stack import embedded_parts, embedded_stack
+from user_analytics.errors import UserAnalyticsError
+from user_analytics.lake.manifest import Mode, Table, read_raw_manifest
+from user_analytics.lake.store import open_store
+from user_analytics.logs import configure_logging
+from user_analytics.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from user_analytics.warehouse.client import Rows, Warehouse
+log = structlog.get_logger()
+
+NOT_FOR_PEOPLE = ("_id", "_digest", "_staging_table")
+STAGING_LIFETIME = timedelta(hours=24)
+
+app = typer.Typer(
+    help="From purchases in Postgres and review files through Spark to BigQuery: what customers spend and feel.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+ingest = typer.Typer(help="Copy a source into the lake as the raw data of a date.", no_args_is_help=True)
+quarantine = typer.Typer(help="Look at the rows that were set apart.", no_args_is_help=True)
+app.add_typer(ingest, name="ingest")
+app.add_typer(quarantine, name="quarantine")
+
+
+def _date(text: str) -> date:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a date like 2010-12-08") from error
+
+
+Date = Annotated[date, typer.Option("--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date.")]
+ModeOption = Annotated[Mode, typer.Option(help="All purchases, or those of the last days only.")]
+LookbackDays = Annotated[
+    int | None,
+    typer.Option(min=0, max=3660, help="Days before the date that incremental reads again; default LOOKBACK_DAYS."),
+]
+Format = Annotated[Literal["table", "csv", "json"], typer.Option(help="How to print the rows.")]
+Force = Annotated[bool, typer.Option("--force", help="Publish a full date older than the published one.")]
+AllowEmpty = Annotated[
+    bool,
+    typer.Option("--allow-empty", help="Publish a table without rows."),
+]
+ModelVersion = Annotated[
+    str | None, typer.Option(metavar="VERSION", help="A sentiment model of the lake; default: the packaged one.")
+]
+
+
+@app.command()
+def run(
+    *,
+    reviews: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Reviews CSV, a path or s3://BUCKET/KEY; default: the sample.")
+    ] = None,
+    purchases: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Purchases CSV for the embedded Postgres; default: the sample.")
+    ] = None,
+    ds: Annotated[
+        date | None,
+        typer.Option(
+            "--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date; default: the latest invoice day."
+        ),
+    ] = None,
+    mode: ModeOption = "full",
+    lookback_days: LookbackDays = None,
+    force: Force = False,
+    allow_empty: AllowEmpty = False,
+    model_version: ModelVersion = None,
+) -> None:
+    """Run the whole pipeline on this machine."""
+    from user_analytics.outcome import print_outcome
+    from user_analytics.progress import StageProgress
+    from user_analytics.stages import Request, run_stages
+
+    settings = _settings(logging.WARNING)  # the progress display says the rest
+    if purchases is not None and "source" not in embedded_parts(settings):
+        raise typer.BadParameter(
+            f"SOURCE_HOST is set: purchases are read from {settings.source_host}, and nothing is loaded into a "
+            "database of your own. Leave --purchases out, or unset SOURCE_HOST.",
+            param_hint="--purchases",
+        )
+    request = Request(reviews, purchases, ds, mode, lookback_days, force, allow_empty, model_version)
+    with StageProgress() as progress:
+        outcome = run_stages(settings, request, progress)
+    print_outcome(outcome)
+
+
+@app.command("create-bucket")
+def create_bucket_command() -> None:
+    """Create the bucket and the folder for Spark's event logs."""
+    from user_analytics.lake.bucket import create_bucket
+
+    store = open_store(_settings())
+    created = create_bucket(store)
+    log.info("bucket ready", url=store.url, created=created)
+
+
+@ingest.command("reviews")
+def ingest_reviews_command(
+    ds: Date,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Reviews CSV, a path or s3://BUCKET/KEY; default REVIEWS_SOURCE."),
+    ] = None,
+) -> None:
+    """The reviews file: as it came, and as Parquet."""
+    from user_analytics.ingest.reviews import ingest_reviews
+    from user_analytics.sample import sample_file
+
+    settings = _settings()
+    source = source or settings.reviews_source or sample_file("movie_review")
+    ingest_reviews(settings, open_store(settings), ds, source=source)
+
+
+@ingest.command("purchases")
+def ingest_purchases_command(ds: Date, mode: ModeOption = "full", lookback_days: LookbackDays = None) -> None:
+    """The table retail.user_purchase as Parquet."""
+    from user_analytics.ingest.purchases import ingest_purchases
+
+    with embedded_stack(_settings(), {"source"}) as settings:
+        ingest_purchases(settings, open_store(settings), ds, mode=mode, lookback_days=lookback_days)
+
+
+@app.command("publish")
+def publish_command(ds: Date, force: Force = False, allow_empty: AllowEmpty = False) -> None:
+    """Audit the staged tables of a date and replace the published ones, both in one transaction."""
+    from user_analytics.warehouse.publish import publish
+
+    with _warehouse() as (settings, warehouse):
+        publish(warehouse, open_store(settings), ds, force=force, allow_empty=allow_empty)
+
+
+@app.command()
+def views() -> None:
+    """Create the four views."""
+    from user_analytics.warehouse.views import create_views
+
+    with _warehouse() as (_, warehouse):
+        create_views(warehouse)
+
+
+@app.command()
+def report(ds: Date) -> None:
+    """Write the report of the published date; prints where it is."""
+    from user_analytics.report.write import write_report
+
+    with _warehouse() as (settings, warehouse):
+        typer.echo(write_report(warehouse, open_store(settings), ds))
+
+
+@app.command("looker-link")
+def looker_link() -> None:
+    """Print the links that open the data in Looker Studio: a new report, and the data source alone."""
+    from user_analytics.warehouse.looker import looker_links
+
+    links = looker_links(_settings())
+    typer.echo(links.report)
+    typer.echo(links.data_source)
+    if links.note:
+        typer.echo(links.note, err=True)
+
+
+@app.command()
+def status(format: Format = "table") -> None:
+    """Print what was published: when, from which data, how many rows."""
+    from user_analytics.warehouse.client import Rows
+    from user_analytics.warehouse.publications import Publication, publications
+
+    with _warehouse(read_only=True) as (_, warehouse):
+        published = publications(warehouse)
+    if not published:
+        typer.echo("nothing is published yet", err=True)
+    # Digests and names of tables that are gone are for programs.
+    columns = [name for name in Publication._fields if format != "table" or not name.endswith(NOT_FOR_PEOPLE)]
+    _print(Rows(columns, [tuple(getattr(each, name) for name in columns) for each in published]), format)
+
+
+@app.command()
+def query(
+    view: Annotated[str, typer.Argument(metavar="VIEW", help="Such as user_behaviour_metrics_view.")],
+    format: Format = "table",
+) -> None:
+    """Print the rows of a view, by its first column."""
+    from user_analytics.warehouse.views import VIEWS, query_view
+
+    if view not in VIEWS:
+        raise typer.BadParameter(f"{view!r} is not one of {', '.join(VIEWS)}", param_hint="VIEW")
+    with _warehouse(read_only=True) as (_, warehouse):
+        rows = query_view(warehouse, view)
+    _print(rows, format)
+
+
+@quarantine.command("show")
+def quarantine_show(
+    ds: Date,
+    table: Annotated[Table | None, typer.Option(help="Only this table's rows.")] = None,
+    format: Format = "table",
+) -> None:
+    """Print the rows of a date that were set apart, and why."""
+    from user_analytics.ingest.quarantine import SCHEMA, read_quarantine
+    from user_analytics.warehouse.client import Rows
+
+    store = open_store(_settings())
+    rows = []
+    for name in [table] if table else get_args(Table):
+        manifest = read_raw_manifest(store, name, ds).manifest
+        if manifest.quarantine is not None:
+            quarantined = read_quarantine(store, manifest.quarantine)
+            rows += [(name, *row.values()) for row in quarantined.to_pylist()]
+    _print(Rows(["table", *SCHEMA.names], rows), format)
+
+
+@app.command()
+def score(
+    reviews: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file with the column review_str.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The same rows with what the model says; CSV or Parquet.")
+    ],
+    model_version: ModelVersion = None,
+) -> None:
+    """Say of each review in a file whether it is positive."""
+    from user_analytics.sentiment.model import load_model
+    from user_analytics.sentiment.score_file import score_file
+
+    settings = _settings()
+    scored = score_file(load_model(model_version, open_store(settings)), reviews, output)
+    log.info("scored", output=str(output), **scored._asdict())
+
+
+@app.command("train")
+def train_command(
+    labelled: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="CSV or Parquet files with review_str, label (0 or 1) and maybe source."
+        ),
+    ],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for model.parquet and model_card.md.")],
+) -> None:
+    """Train a sentiment model on labelled reviews; prints its version."""
+    from user_analytics.sentiment.train import train
+
+    _settings()
+    typer.echo(train(labelled, output).version)
+
+
+@app.command("clean-up")
+def clean_up_command() -> None:
+    """Delete what no manifest names and what failed attempts left, once it is 24 hours old."""
+    from user_analytics.lake.clean_up import clean_up
+    from user_analytics.warehouse.staging import remove_old_staging
+
+    now = datetime.now(UTC)
+    with _warehouse() as (settings, warehouse):
+        clean_up(open_store(settings), now)
+        remove_old_staging(warehouse, now - STAGING_LIFETIME)
+
+
+def main() -> Never:
+    """Entry point: errors raised on purpose become a message and an exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    try:
+        app()
+    except UserAnalyticsError as error:
+        _report_failure(error)
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def _stop(number: int, _frame: FrameType | None) -> Never:
+    # As an exception, so that everything that was started is stopped on the way out.
+    sys.exit(128 + number)
+
+
+def _report_failure(error: UserAnalyticsError) -> None:
+    if os.environ.get("LOG_FORMAT") == "json":
+        configure_logging("json")
+        log.error("failed", reason=str(error))
+    else:
+        typer.echo(f"error: {error}", err=True)
+
+
+def _settings(log_level: int = logging.INFO) -> Settings:
+    settings = load_settings()
+    configure_logging(settings.log_format, log_level)
+    return settings
+
+
+@contextmanager
+def _warehouse(*, read_only: bool = False) -> Iterator[tuple[Settings, "Warehouse"]]:
+    from user_analytics.warehouse.client import open_warehouse
+
+    with (
+        embedded_stack(_settings(), {"warehouse"}, read_only=read_only) as settings,
+        open_warehouse(settings) as warehouse,
+    ):
+        yield settings, warehouse
+
+
+def _print(rows: "Rows", format: Literal["table", "csv", "json"]) -> None:
+    from user_analytics.warehouse.views import format_rows
+
+    typer.echo(format_rows(rows, format), nl=False)
+
+
+if __name__ == "__main__":
+    main()

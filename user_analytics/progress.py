@@ -1,0 +1,104 @@
+"""The stages of a run as they go: a live display on a terminal, plain lines anywhere else."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Self
+
+from rich.console import Console, RenderableType
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+
+@dataclass
+class Stage:
+    """One stage: its name, what came out of it, how long it took and how much memory its process took at most."""
+
+    name: str
+    result: str = ""
+    seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    started: float = 0.0
+
+
+class StageProgress:
+    """Shows stages on standard error and keeps them, in order of their start, in `stages`."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self._tasks: dict[str, TaskID] = {}
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._live = (
+            Progress(_Mark(), TextColumn("{task.description:<18}"), _Elapsed(), TextColumn("{task.fields[result]}"),
+                     console=self._console)
+            if sys.stderr.isatty()
+            else None
+        )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def note(self, text: str) -> None:
+        """Tell the person who runs it something that is no stage."""
+        self._console.print(text, markup=False)
+
+    def begin(self, name: str) -> Stage:
+        """Show a stage that starts now; several may be under way at once."""
+        stage = Stage(name)
+        self.stages.append(stage)
+        if self._live is None:
+            self.note(f"{name} …")
+        else:
+            self._tasks[name] = self._live.add_task(name, total=1, result="")
+        stage.started = time.perf_counter()
+        return stage
+
+    def end(self, stage: Stage, *, failed: bool = False) -> None:
+        """Show that it has ended, and how."""
+        stage.seconds = time.perf_counter() - stage.started
+        result = "failed" if failed else stage.result
+        if self._live is None:
+            self.note(f"{stage.name}: {result or 'done'} ({stage.seconds:.1f} s)")
+        else:
+            task = self._tasks[stage.name]
+            self._live.update(task, completed=0 if failed else 1, result=result)
+            self._live.stop_task(task)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """A stage that is what happens inside, which may set its result."""
+        stage = self.begin(name)
+        try:
+            yield stage
+        except BaseException:
+            self.end(stage, failed=True)
+            raise
+        self.end(stage)
+
+    def times(self) -> dict[str, float]:
+        """Seconds by stage so far."""
+        return {stage.name: stage.seconds for stage in self.stages}
+
+
+class _Mark(SpinnerColumn):
+    """A spinner, then what became of the stage."""
+
+    def render(self, task: Task) -> RenderableType:
+        if task.finished:
+            return Text("✓", "green")
+        if task.stop_time is not None:
+            return Text("✗", "red")
+        return super().render(task)
+
+
+class _Elapsed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.elapsed or 0:6.1f} s", "cyan")

@@ -1,0 +1,273 @@
+"""The flow of one run on one machine, stage by stage, each named as the task that is the same stage on a cluster.
+
+    create_bucket → [ingest_reviews, ingest_purchases] → [movie_review, user_purchase] → publish → views → report
+
+Ingestion and Spark run as processes of their own: side by side, and gone at once when the run stops.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from user_analytics.embedded.processes import RunningProgram, start
+from user_analytics.embedded.stack import Part, embedded_parts, embedded_stack
+from user_analytics.embedded.warehouse import PROJECT, tls_directory
+from user_analytics.emulator.tls import TRUSTSTORE_PASSWORD, tls_files
+from user_analytics.errors import InputError, StackError, StageFailed, UserAnalyticsError
+from user_analytics.lake.bucket import create_bucket
+from user_analytics.lake.manifest import Mode, RawManifest, Read, Table, read_raw_manifest
+from user_analytics.lake.store import Store, open_store
+from user_analytics.progress import Stage, StageProgress
+from user_analytics.report.figures import Figures
+from user_analytics.report.reading import read_figures
+from user_analytics.report.write import write_report
+from user_analytics.sample import sample_file
+from user_analytics.settings import Settings
+from user_analytics.source import latest_invoice_day, load_purchases
+from user_analytics.spark.submit import Truststore, check_java, local_environment, spark_submit_command
+from user_analytics.warehouse.client import open_warehouse
+from user_analytics.warehouse.looker import LookerLinks, looker_links
+from user_analytics.warehouse.publish import publish
+from user_analytics.warehouse.views import (
+    create_views,
+)
+
+NEEDS: frozenset[Part] = frozenset(get_args(Part))
+POLL_SECONDS = 0.05
+# So that the reason of a failure can be found in a program's output.
+LOGS_AS_JSON = {"LOG_FORMAT": "json"}
+# What a run of the sample writes, and what Postgres, Spark and the emulator want besides.
+MINIMUM_FREE_BYTES = 400 << 20
+EXHAUSTED_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run. `ds` None: the latest invoice day; `lookback_days` None: LOOKBACK_DAYS."""
+
+    reviews: str | None = None
+    purchases: Path | None = None
+    ds: date | None = None
+    mode: Mode = "full"
+    lookback_days: int | None = None
+    force: bool = False
+    allow_empty: bool = False
+    model_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made: the figures published, and where the report and Looker Studio are."""
+
+    figures: Figures
+    report: str
+    links: LookerLinks
+    stages: Sequence[Stage]
+
+
+class _Program(NamedTuple):
+    """A stage that is a process; `raw` reads the raw manifest that it wrote or worked on."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    raw: Callable[[], Read[RawManifest]]
+
+
+def run_stages(settings: Settings, request: Request, progress: StageProgress) -> Outcome:
+    """Run all stages; raises UserAnalyticsError as soon as one fails, with everything started stopped."""
+    check_java()
+    reviews = _reviews(settings, request, progress)
+    purchases = _purchases(settings, request, progress)
+    _check_space(settings.run_dir)
+    try:
+        with ExitStack() as running:
+            with progress.stage("start") as stage:
+                stage.result = _describe(settings)
+                complete = running.enter_context(embedded_stack(settings, NEEDS))
+            return _run(complete, request, reviews, purchases, progress)
+    except (UserAnalyticsError, OSError) as error:
+        if (free := _free_bytes(settings.run_dir)) < EXHAUSTED_BYTES:
+            raise StackError(
+                f"the disk of {settings.run_dir} is full ({free >> 20} MB free): free some space and run again. "
+                f"What failed: {error}"
+            ) from error
+        raise
+
+
+def _run(
+    settings: Settings, request: Request, reviews: str, purchases: Path | None, progress: StageProgress
+) -> Outcome:
+    store = open_store(settings)
+    with progress.stage("create_bucket") as stage:
+        create_bucket(store)
+        stage.result = store.url
+    if purchases is not None:
+        with progress.stage("load_purchases") as stage:
+            stage.result = f"{load_purchases(settings, purchases):,} rows into {settings.source_database}"
+    ds = request.ds or latest_invoice_day(settings)
+    if request.ds is None:
+        progress.note(f"DATE is not given: {ds}, the latest invoice day")
+
+    ingestions = [
+        _ingestion(settings, store, "movie_review", ["reviews", "--source", reviews], ds),
+        _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),
+    ]
+    _run_side_by_side(settings.run_dir, progress, ingestions)
+    applications = [_application(settings, store, table, ds, request) for table in get_args(Table)]
+    _run_side_by_side(settings.run_dir, progress, applications)
+    with open_warehouse(settings) as warehouse:
+        with progress.stage("publish") as stage:
+            publish(warehouse, store, ds, force=request.force, allow_empty=request.allow_empty)
+            stage.result = f"{settings.gcp_project}.{settings.bigquery_dataset}"
+        with progress.stage("views"):
+            create_views(warehouse)
+        with progress.stage("report") as stage:
+            stage.result = write_report(warehouse, store, ds, stage_times=progress.times())
+        return Outcome(
+            figures=read_figures(warehouse, store, ds),
+            report=stage.result,
+            links=looker_links(settings),
+            stages=progress.stages,
+        )
+
+
+def _reviews(settings: Settings, request: Request, progress: StageProgress) -> str:
+    given = request.reviews or settings.reviews_source
+    if given is None:
+        given = sample_file("movie_review")
+        progress.note(f"REVIEWS is not given: the sample, {given}")
+    elif not given.startswith("s3://"):
+        _check_file(Path(given))
+    return given
+
+
+def _purchases(settings: Settings, request: Request, progress: StageProgress) -> Path | None:
+    """The CSV to load into the embedded Postgres; None when the source is the user's own."""
+    if "source" not in embedded_parts(settings):
+        return None
+    if request.purchases is None:
+        sample = sample_file("user_purchase")
+        progress.note(f"PURCHASES is not given: the sample, {sample}")
+        return Path(sample)
+    _check_file(request.purchases)
+    return request.purchases
+
+
+def _check_file(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _describe(settings: Settings) -> str:
+    embedded = embedded_parts(settings)
+    source = "embedded Postgres" if "source" in embedded else f"Postgres at {settings.source_host}"
+    warehouse = "BigQuery emulator" if "warehouse" in embedded else f"BigQuery project {settings.gcp_project}"
+    return f"{source}, {warehouse}"
+
+
+def _mode(request: Request) -> list[str]:
+    lookback = [] if request.lookback_days is None else ["--lookback-days", str(request.lookback_days)]
+    return ["--mode", request.mode, *lookback]
+
+
+def _ingestion(settings: Settings, store: Store, table: Table, arguments: Sequence[str], ds: date) -> _Program:
+    return _Program(
+        f"ingest_{arguments[0]}",
+        [sys.executable, "-m", "user_analytics.cli", "ingest", *arguments, "--date", ds.isoformat()],
+        {**local_environment(settings, os.environ), **LOGS_AS_JSON},
+        partial(read_raw_manifest, store, table, ds),
+    )
+
+
+def _application(settings: Settings, store: Store, table: Table, ds: date, request: Request) -> _Program:
+    submission = spark_submit_command(
+        settings,
+        table,
+        ds,
+        truststore=_truststore(settings),
+        model_version=request.model_version if table == "movie_review" else None,
+    )
+    return _Program(
+        table,
+        submission.command,
+        {**submission.environment, **LOGS_AS_JSON},
+        partial(read_raw_manifest, store, table, ds),
+    )
+
+
+def _truststore(settings: Settings) -> Truststore | None:
+    """What Java needs to trust the embedded emulator; None when the warehouse is another."""
+    if settings.gcp_project != PROJECT:
+        return None
+    return Truststore(tls_files(tls_directory(settings.run_dir)).truststore, TRUSTSTORE_PASSWORD)
+
+
+def _run_side_by_side(run_dir: Path, progress: StageProgress, programs: Sequence[_Program]) -> None:
+    """Run the programs to their ends; the first that fails stops the others and raises StageFailed."""
+    running: list[tuple[_Program, Stage, RunningProgram]] = []
+    try:
+        for program in programs:
+            stage = progress.begin(program.name)
+            process = start(run_dir, program.name, program.command, environment=program.environment)
+            running.append((program, stage, process))
+        while running:
+            time.sleep(POLL_SECONDS)
+            for program, stage, process in running.copy():
+                if process.exit_code() is not None:
+                    _conclude(program, stage, process)
+                    running.remove((program, stage, process))
+                    progress.end(stage)
+    finally:
+        for _, stage, process in running:
+            process.stop()
+            progress.end(stage, failed=True)
+
+
+def _conclude(program: _Program, stage: Stage, process: RunningProgram) -> None:
+    exit_code = process.wait()
+    stage.peak_memory_bytes = process.peak_memory_bytes()
+    if exit_code != 0:
+        raise StageFailed(f"{program.name} failed: {_reason(process, exit_code)} (its log: {process.log_file})")
+    manifest = program.raw().manifest
+    stage.result = f"{manifest.rows:,} rows, {manifest.quarantined_rows:,} quarantined"
+
+
+def _reason(process: RunningProgram, exit_code: int) -> str:
+    """What a program said last of why it failed, else how it ended."""
+    for line in reversed(process.log_tail(lines=200).splitlines()):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("level") == "error" and "reason" in event:
+            return str(event["reason"])
+    last = process.log_tail(lines=1)
+    return f"exit code {exit_code}{f', {last}' if last else ''}"
+
+
+def _check_space(run_dir: Path) -> None:
+    if (free := _free_bytes(run_dir)) < MINIMUM_FREE_BYTES:
+        raise StackError(
+            f"the disk of {run_dir.absolute()} has only {free >> 20} MB free, and a run needs at least "
+            f"{MINIMUM_FREE_BYTES >> 20} MB: free some space, or set RUN_DIR and LAKE_URL to another disk"
+        )
+
+
+def _free_bytes(run_dir: Path) -> int:
+    directory = run_dir.absolute()
+    while not directory.exists():
+        directory = directory.parent
+    return shutil.disk_usage(directory).free
