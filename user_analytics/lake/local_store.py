@@ -79,7 +79,7 @@ class LocalStore:
         with self._errors(f"cannot read {key}"):
             try:
                 return self._path(key).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
     def open(self, key: str) -> BinaryIO:

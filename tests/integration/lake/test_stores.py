@@ -1,0 +1,328 @@
+"""What both stores promise: a local directory and a bucket on a real MinIO."""
+
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread, Timer
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from tests.fixtures.minio import MinioServer
+from user_analytics.embedded.processes import free_port
+from user_analytics.errors import LakeError, SettingsError, Unreachable
+from user_analytics.lake import keys
+from user_analytics.lake.bucket import create_bucket
+from user_analytics.lake.local_store import LocalStore
+from user_analytics.lake.s3_store import PART_BYTES, S3Store
+from user_analytics.lake.store import Store, open_store
+from user_analytics.settings import Settings, load_settings
+
+
+class Failing(io.BytesIO):
+    """A stream that breaks after a number of bytes."""
+
+    def __init__(self, good_bytes: int) -> None:
+        super().__init__(b"x" * good_bytes)
+
+    def read(self, size: int | None = -1) -> bytes:
+        if block := super().read(size):
+            return block
+        raise OSError(5, "Input/output error")
+
+
+def test_creating_a_store_says_whether_it_was_there_already(lake_settings: Settings) -> None:
+    lake = open_store(lake_settings)
+
+    assert [lake.create(), lake.create()] == [True, False]
+
+
+def test_create_bucket_makes_the_folder_for_spark_events_which_is_no_object(lake_settings: Settings) -> None:
+    lake = open_store(lake_settings)
+
+    assert [create_bucket(lake), create_bucket(lake)] == [True, False]
+    assert lake.get(keys.SPARK_EVENTS) in (b"", None)
+    assert list(lake.list("")) == []
+    if isinstance(lake, LocalStore):
+        assert (lake.root / keys.SPARK_EVENTS).is_dir()
+
+
+def test_an_object_put_is_read_back(store: Store) -> None:
+    store.put("a/b", b"body")
+
+    assert store.get("a/b") == b"body"
+    with store.open("a/b") as stream:
+        assert stream.read() == b"body"
+
+
+def test_put_replaces_an_object(store: Store) -> None:
+    store.put("a", b"a longer body")
+    store.put("a", b"short")
+
+    assert store.get("a") == b"short"
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES, 2 * PART_BYTES + 1])
+def test_a_stream_of_any_size_arrives_byte_for_byte(store: Store, size: int) -> None:
+    body = os.urandom(size)
+
+    assert store.put_stream("stream", io.BytesIO(body)) == size
+
+    digest = hashlib.sha256()
+    with store.open("stream") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    assert digest.digest() == hashlib.sha256(body).digest()
+
+
+@pytest.mark.parametrize("good_bytes", [0, 10, PART_BYTES + 10])
+def test_a_stream_that_breaks_leaves_the_object_as_it_was(store: Store, good_bytes: int) -> None:
+    store.put("a", b"before")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        store.put_stream("a", Failing(good_bytes))
+
+    assert store.get("a") == b"before"
+    assert [found.key for found in store.list("")] == ["a"]
+
+
+def test_a_missing_object_is_none_to_get_and_an_error_with_its_key_to_open(store: Store) -> None:
+    store.put("folder/object", b"")
+
+    assert store.get("missing") is None
+    assert store.get("folder") is None
+    assert store.get("folder/object/below") is None
+    with pytest.raises(LakeError, match="cannot read missing"):
+        store.open("missing")
+
+
+def test_list_gives_key_size_and_time_in_order_of_key(store: Store) -> None:
+    for key in ("raw/b", "raw/a/2", "raw/a-1", "rest", "raw/a/10"):
+        store.put(key, key.encode())
+
+    found = list(store.list("raw/a"))
+
+    assert [(item.key, item.size) for item in found] == [("raw/a-1", 7), ("raw/a/10", 8), ("raw/a/2", 7)]
+    assert all(abs(item.modified - datetime.now(UTC)) < timedelta(minutes=5) for item in found)
+    assert list(store.list("nothing/here/")) == []
+
+
+def test_delete_removes_one_object_and_is_no_error_when_there_is_none(store: Store) -> None:
+    store.put("a", b"")
+    store.put("b", b"")
+
+    store.delete("a")
+    store.delete("a")
+
+    assert [found.key for found in store.list("")] == ["b"]
+
+
+KEYS = st.lists(
+    st.text("abc=-_.1", min_size=1, max_size=4).filter(lambda part: part.strip(".")), min_size=1, max_size=3
+).map("/".join)
+
+
+@given(objects=st.dictionaries(KEYS, st.binary(max_size=100), max_size=5))
+@hypothesis_settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+)
+def test_whatever_is_put_is_what_is_listed(store: Store, objects: dict[str, bytes]) -> None:
+    prefix = f"{uuid.uuid4()}/"
+    # A directory cannot be a file too: such keys are the one thing the stores do not have in common.
+    taken = {
+        prefix + key: body for key, body in objects.items() if not any(other.startswith(f"{key}/") for other in objects)
+    }
+    for key, body in taken.items():
+        store.put(key, body)
+
+    assert [(item.key, item.size) for item in store.list(prefix)] == sorted((k, len(b)) for k, b in taken.items())
+    assert {key: store.get(key) for key in taken} == taken
+
+
+def test_a_reader_sees_the_old_object_or_the_new_one_never_a_mix(store: Store) -> None:
+    bodies = [bytes([letter]) * 200_000 for letter in b"ab"]
+    store.put("a", bodies[0])
+    seen = []
+
+    def read() -> None:
+        for _ in range(50):
+            seen.append(store.get("a"))  # noqa: PERF401  each read is one look
+
+    reader = Thread(target=read)
+    reader.start()
+    for turn in range(20):
+        store.put("a", bodies[turn % 2])
+    reader.join()
+
+    assert set(seen) <= set(bodies)
+
+
+@pytest.mark.parametrize("key", ["../outside", "/absolute", "a/../../b", ".incomplete/x"])
+def test_a_key_cannot_leave_the_directory(tmp_path: Path, key: str) -> None:
+    with pytest.raises(LakeError, match="is not a key"):
+        LocalStore(tmp_path / "lake").put(key, b"")
+
+
+def test_a_file_where_the_directory_should_be_is_an_error_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("")
+
+    with pytest.raises(LakeError, match=f"{tmp_path}/lake: cannot create the directory: "):
+        LocalStore(tmp_path / "lake").create()
+
+
+def test_what_a_killed_writer_left_is_invisible_and_removed_after_a_day(tmp_path: Path) -> None:
+    script = (
+        "import io, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from user_analytics.lake.local_store import LocalStore\n"
+        "class Killing(io.BytesIO):\n"
+        "    def read(self, size=-1):\n"
+        "        return super().read(size) or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "LocalStore(Path(sys.argv[1])).put_stream('a', Killing(b'x' * 3_000_000))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    lake = LocalStore(tmp_path)
+    (left,) = (tmp_path / ".incomplete").iterdir()
+
+    assert list(lake.list("")) == []
+    lake.create()
+    assert left.exists()
+
+    yesterday = time.time() - timedelta(hours=25).total_seconds()
+    os.utime(left, (yesterday, yesterday))
+    lake.create()
+    assert not left.exists()
+
+
+def test_a_server_that_never_answers_is_an_error_after_the_stated_time_without_the_secret(minio: MinioServer) -> None:
+    port = free_port()
+    settings = minio.settings("lake").model_copy(
+        update={"lake_endpoint": f"http://127.0.0.1:{port}", "connect_timeout_seconds": 1.5}
+    )
+    began = time.monotonic()
+
+    with pytest.raises(Unreachable) as error:
+        open_store(settings).get("a")
+
+    assert f"127.0.0.1:{port} did not answer within 1.5 s" in str(error.value)
+    assert minio.secret_key not in str(error.value)
+    assert time.monotonic() - began < 15
+
+
+def test_a_server_that_comes_up_late_is_waited_for(private_minio: MinioServer) -> None:
+    lake = open_store(private_minio.settings("lake").model_copy(update={"connect_timeout_seconds": 60}))
+    lake.create()
+    private_minio.stop()
+
+    starter = Timer(1, private_minio.start)
+    starter.start()
+    try:
+        lake.put("a", b"body")
+        lake.put_stream("b", io.BytesIO(b"stream"))
+    finally:
+        starter.join()
+
+    assert (lake.get("a"), lake.get("b")) == (b"body", b"stream")
+
+
+def test_an_upload_is_taken_up_again_when_the_server_restarts_in_its_middle(private_minio: MinioServer) -> None:
+    lake = open_store(private_minio.settings("lake").model_copy(update={"connect_timeout_seconds": 60}))
+    lake.create()
+
+    class Restarting(io.BytesIO):
+        restarted = False
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell() >= PART_BYTES and not self.restarted:
+                self.restarted = True
+                private_minio.stop()
+                starter.start()
+            return super().read(size)
+
+    starter = Timer(2, private_minio.start)
+    body = os.urandom(3 * PART_BYTES)
+    try:
+        assert lake.put_stream("a", Restarting(body)) == len(body)
+    finally:
+        starter.join()
+
+    assert lake.get("a") == body
+
+
+@pytest.mark.parametrize("setting", ["lake_access_key", "lake_secret_key"])
+def test_a_wrong_key_is_an_error_that_names_the_setting(minio: MinioServer, setting: str) -> None:
+    settings = minio.settings("lake").model_copy(update={setting: SecretStr("wrong-secret")})
+
+    with pytest.raises(LakeError, match=f"check {setting.upper()}") as error:
+        open_store(settings).get("a")
+
+    assert "wrong-secret" not in str(error.value)
+
+
+def test_a_missing_bucket_is_an_error_that_says_how_to_create_it(minio: MinioServer) -> None:
+    with pytest.raises(LakeError, match=r"s3://not-there at .*NoSuchBucket; create it with `user-analytics create-bu"):
+        open_store(minio.settings("not-there")).put("a", b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lake_url": "gs://bucket"}, r"LAKE_URL is gs://bucket"),
+        ({"lake_url": "s3://bucket/key"}, r"must name a bucket only, s3://bucket"),
+        ({"lake_url": "s3://"}, r"not of the form s3://BUCKET/KEY"),
+        ({"lake_url": "s3://bucket", "lake_secret_key": None}, r"needs LAKE_ACCESS_KEY and LAKE_SECRET_KEY"),
+    ],
+)
+def test_a_wrong_lake_setting_is_an_error_that_names_it(change: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        open_store(load_settings().model_copy(update=change))
+
+
+@pytest.fixture(params=["local", "s3"])
+def small_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A store on a disk of 24 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("mounting a small disk needs root")
+    server = None
+    try:
+        if request.param == "local":
+            lake: Store = LocalStore(disk / "lake")
+        else:
+            server = MinioServer(tmp_path / "minio", request.getfixturevalue("minio_binary"), disk)
+            server.start()
+            lake = S3Store(server.settings("lake"), "lake")
+        lake.create()
+        yield lake
+    finally:
+        if server:
+            server.stop()
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_an_error_leaves_nothing_and_ends_when_there_is_space(small_store: Store) -> None:
+    small_store.put("before", b"x" * 1_000_000)
+
+    with pytest.raises(LakeError, match=r"cannot write big: .*; free space on"):
+        small_store.put_stream("big", io.BytesIO(b"x" * 60_000_000))
+
+    assert [item.key for item in small_store.list("")] == ["before"]
+    small_store.delete("before")
+    small_store.put("after", b"x" * 1_000_000)
+    assert small_store.get("after") == b"x" * 1_000_000
