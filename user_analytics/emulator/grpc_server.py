@@ -1,12 +1,12 @@
-"""The Storage API's gRPC server: TLS, a port of its own, and threads enough for every open write stream.
+"""The Storage API's gRPC server: TLS, and threads enough for every open write stream.
 
 Corrected behaviours of the stock `bqemulator.grpc_api.server`:
 
 - It serves in the clear only, while the Spark connector speaks TLS only. Here the same server listens with a
   certificate (gRPC negotiates ALPN `h2` itself). Still needed while it calls `add_insecure_port`.
-- gRPC leaves SO_REUSEPORT on, with which two emulators silently share a port. Here it is off.
-- An open write stream holds a thread until its client closes it, and the default pool has a few per core: a few
-  Spark tasks more and nobody can finish. Here there are threads for many. Still needed while
+- An open write stream holds a thread until its client closes it, which the Spark connector does after it finalized
+  the stream, for which it needs another one. The default pool has four more threads than cores; with as many streams
+  open nobody can finish. Here there are threads for many. Still needed while
   `BigQueryWriteHandler._handle_append_rows` is not a coroutine.
 """
 
@@ -31,7 +31,7 @@ class TlsServers:
         server = grpc.aio.server(
             migration_thread_pool=ThreadPoolExecutor(MAXIMUM_OPEN_STREAMS, thread_name_prefix="storage-api"),
             interceptors=interceptors,
-            options=[*options, ("grpc.so_reuseport", 0)],
+            options=options,
         )
         server.add_insecure_port = lambda address: server.add_secure_port(address, self._credentials)
         return server

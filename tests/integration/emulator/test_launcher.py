@@ -83,7 +83,7 @@ def test_it_needs_neither_a_home_nor_a_time_zone_nor_the_network(tmp_path: Path,
     emulator.start(HOME="/nonexistent", TZ="America/New_York", HTTP_PROXY=nowhere, HTTPS_PROXY=nowhere)
     try:
         at_one = "FORMAT_TIMESTAMP('%H:%M', TIMESTAMP '2010-12-08 01:02:03+00')"
-        [row] = connect(emulator).query(f"SELECT ST_X(ST_GEOGPOINT(1, 2)) AS x, {at_one} AS t").result()
+        [row] = connect(emulator).query(f"SELECT 1; SELECT ST_X(ST_GEOGPOINT(1, 2)) AS x, {at_one} AS t").result()
     finally:
         emulator.stop()
 

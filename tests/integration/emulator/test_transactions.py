@@ -229,6 +229,23 @@ def test_a_transaction_killed_between_delete_and_insert_never_happened(
         client.get_job("killed")
 
 
+def test_a_job_killed_after_its_commit_is_done(private_emulator: Emulator, connect: Connect) -> None:
+    client = connect(private_emulator)
+    client.create_dataset("d")
+    make_pair(client, "d")
+    script = f"DECLARE turn INT64 DEFAULT 0; {replace_pair('d', generation=1, size=5)} {NEVER_ENDING}"
+    with background(connect(private_emulator), script, "committed"):
+        while rows(client, PAIR.format("d")) == [(0, 0, 3)]:
+            time.sleep(0.05)
+
+        private_emulator.kill()
+
+    private_emulator.restart()
+
+    assert rows(client, PAIR.format("d")) == [(1, 1, 5)]
+    assert client.get_job("committed").state == "DONE"
+
+
 def test_sigterm_rolls_an_open_transaction_back_instead_of_waiting_for_it(
     private_emulator: Emulator, connect: Connect
 ) -> None:

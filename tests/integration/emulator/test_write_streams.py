@@ -97,19 +97,27 @@ def test_rows_are_invisible_until_the_streams_are_committed(
     assert (before, count(client, dataset)) == (0, 20)
 
 
-def test_many_streams_can_be_open_at_the_same_time(
+def test_many_streams_can_be_open_while_they_are_finalized(
     writer: BigQueryWriteClient, client: bigquery.Client, dataset: str, table: str
 ) -> None:
     streams = [create_stream(writer, table) for _ in range(MORE_THAN_DEFAULT_THREADS)]
-    all_open = threading.Barrier(len(streams))
+    all_appended = threading.Barrier(len(streams), timeout=30)
 
     def append(number: int) -> None:
-        def requests() -> Iterator[types.AppendRowsRequest]:
-            yield request(numbers(10 * number, 5), streams[number])
-            all_open.wait(60)
-            yield request(numbers(10 * number + 5, 5))
+        finalized = threading.Event()
 
-        list(writer.append_rows(requests()))
+        def requests() -> Iterator[types.AppendRowsRequest]:
+            yield request(numbers(10 * number, 10), streams[number])
+            finalized.wait(60)  # the connection stays open
+
+        connection = iter(writer.append_rows(requests(), timeout=60))
+        next(connection)
+        try:
+            all_appended.wait()
+            writer.finalize_write_stream(name=streams[number], timeout=30)
+        finally:
+            finalized.set()
+        assert list(connection) == []
 
     with ThreadPoolExecutor(len(streams)) as pool:
         list(pool.map(append, range(len(streams))))
