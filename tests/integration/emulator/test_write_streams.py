@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -15,18 +16,24 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from tests.fixtures.emulator import Emulator
-from tests.integration.emulator.conftest import PROJECT
+from tests.integration.emulator.conftest import PROJECT, Connect
 
 SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.string())])
 MORE_THAN_DEFAULT_THREADS = 40
 
 
-@pytest.fixture
-def writer(emulator: Emulator) -> Iterator[BigQueryWriteClient]:
+@contextmanager
+def open_writer(emulator: Emulator) -> Iterator[BigQueryWriteClient]:
     """A client that trusts the emulator's authority and nothing else."""
     credentials = grpc.ssl_channel_credentials(emulator.ca_file.read_bytes())
     with grpc.secure_channel(emulator.grpc_endpoint, credentials) as channel:
         yield BigQueryWriteClient(transport=BigQueryWriteGrpcTransport(channel=channel))
+
+
+@pytest.fixture
+def writer(emulator: Emulator) -> Iterator[BigQueryWriteClient]:
+    with open_writer(emulator) as client:
+        yield client
 
 
 @pytest.fixture
@@ -163,6 +170,26 @@ def test_values_arrive_exactly(writer: BigQueryWriteClient, client: bigquery.Cli
 
     rows = [dict(row) for row in client.query(f"SELECT * FROM {dataset}.v ORDER BY price DESC").result()]
     assert rows == batch.to_pylist()
+
+
+def test_sigterm_does_not_wait_for_a_stream_that_is_left_open(private_emulator: Emulator, connect: Connect) -> None:
+    client, closed = connect(private_emulator), threading.Event()
+    client.create_dataset("d")
+    client.query("CREATE TABLE d.t (n INT64, text STRING)").result()
+
+    with open_writer(private_emulator) as writer:
+        stream = create_stream(writer, f"projects/{PROJECT}/datasets/d/tables/t")
+
+        def requests() -> Iterator[types.AppendRowsRequest]:
+            yield request(numbers(0, 10), stream)
+            closed.wait(60)
+
+        connection = iter(writer.append_rows(requests(), timeout=60))
+        next(connection)
+        try:
+            assert private_emulator.stop() == 0
+        finally:
+            closed.set()
 
 
 def test_nothing_is_served_in_the_clear(emulator: Emulator) -> None:
