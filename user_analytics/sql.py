@@ -14,7 +14,7 @@ def sql_directory() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / "sql"
 
 
-def render_sql(path: str, **variables: str) -> str:
+def render_sql(path: str, **variables: object) -> str:
     """The text of `sql/<path>` with its Jinja variables filled in; raises UndefinedError for one that is missing.
 
     Values go into the text as they are: identifiers and literals must be checked by the caller.

@@ -79,7 +79,7 @@ def read_staged(store: Store, ds: date) -> StagedPair:
     """The manifests of both tables for a date, staging before raw.
 
     In this order a raw manifest that is replaced meanwhile is seen as the newer one. Raises
-    ManifestMissing, CorruptObject, or PublishRefused for a manifest that is not of its key.
+    ManifestMissing, CorruptObject, or PublishRefused for a manifest that contradicts itself.
     """
     return StagedPair(_read_staged(store, "movie_review", ds), _read_staged(store, "user_purchase", ds))
 
@@ -98,5 +98,9 @@ def _read_staged(store: Store, table: Table, ds: date) -> Staged:
         raise PublishRefused(
             f"the staging manifest of {table} for {ds} names {staging.manifest.staging_table}, but its attempt's "
             f"table is {expected}: run the Spark application of {table} for {ds} again"
+        )
+    if table == "movie_review" and staging.manifest.model_version is None:
+        raise PublishRefused(
+            f"the staging manifest of {table} for {ds} names no model: run its Spark application again"
         )
     return Staged(raw, staging)
