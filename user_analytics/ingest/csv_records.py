@@ -84,15 +84,19 @@ class CsvRecords:
             yield line
 
     def _read_header(self, required: tuple[str, ...]) -> list[str]:
+        header: list[str] = []
+        malformed = None
         try:
             header = next(self._reader, [])
-        except csv.Error:
-            header = []
+        except csv.Error as error:
+            malformed = error
         first_line = self._lines[0].removesuffix("\n").removesuffix("\r") if self._lines else ""
         if "\r" in first_line:
             raise InputError(f"{self._source}: its lines end in CR alone; convert them to LF or CRLF")
         if first_line.encode(errors="surrogateescape").startswith(UTF16_MARKS):
             raise InputError(f"{self._source}: it is UTF-16; save it as UTF-8")
+        if malformed:
+            raise InputError(f"{self._source}: a quote in its header line has no partner") from malformed
         if not header:
             raise InputError(f"{self._source}: it is empty or has no header line; expected {','.join(required)}")
         for column in required:
