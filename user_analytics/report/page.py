@@ -162,12 +162,11 @@ def _reviews_by_sentiment(sentiment: Sentiment) -> Drawing | None:
 
 
 def _stage_times(stage_times: Mapping[str, float]) -> Drawing:
-    total = sum(stage_times.values())
     return _bar_chart(
         "stage-times",
         [Bar(stage, value, wording.seconds(value)) for stage, value in stage_times.items()],
         "Bars: time that each stage of the run took.",
-        f"Seconds on the clock, in order; {wording.seconds(total)} together.",
+        "In order of their start; some run side by side.",
         Table(
             "Stage times as a table",
             ["Stage", "Time"],

@@ -1,7 +1,7 @@
 """The warehouse and the lake → figures, all of one publication."""
 
 from collections import Counter
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -34,7 +34,7 @@ from user_analytics.report.figures import (
 from user_analytics.sentiment.model import load_model
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
-from user_analytics.warehouse.publications import Publication, PublishedTable, publications
+from user_analytics.warehouse.publications import Publication, publications
 from user_analytics.warehouse.views import (
     CORRELATION_VIEW,
     TOP_5_BY_AMOUNT_SPENT_VIEW,
@@ -86,14 +86,10 @@ def _read(warehouse: Warehouse, store: Store, publication: Publication) -> Figur
     reviews_axis = choose_axis(
         _spread(summary["fewest_reviews"], summary["most_reviews"], summary["reviews_quartiles"])
     )
-    tables: dict[Table, PublishedTable] = {
-        "movie_review": publication.movie_review,
-        "user_purchase": publication.user_purchase,
-    }
     return Figures(
         ds=publication.ds,
         mode=publication.mode,
-        window=publication.window,
+        window=_window(publication),
         published_at=publication.published_at,
         version=publication.version,
         summary=Summary(
@@ -110,11 +106,10 @@ def _read(warehouse: Warehouse, store: Store, publication: Publication) -> Figur
         amount_axis=amount_axis,
         reviews_axis=reviews_axis,
         dots=_dots(warehouse, amount_axis, reviews_axis),
-        tables=[
-            TableRows(name, table.source_rows, table.quarantined_rows, table.rows) for name, table in tables.items()
-        ],
+        tables=_tables(publication),
         quarantine_reasons=[
-            reason for name, table in tables.items() for reason in _reasons(store, name, publication.ds, table)
+            *_reasons(store, "movie_review", publication.ds, publication.movie_review_raw_digest),
+            *_reasons(store, "user_purchase", publication.ds, publication.user_purchase_raw_digest),
         ],
         model_version=publication.model_version,
         model=_model_card(store, publication.model_version),
@@ -151,21 +146,43 @@ def _dots(warehouse: Warehouse, amount: Axis, reviews: Axis) -> list[Dot]:
     return [Dot(*row) for row in cells.rows]
 
 
-def _reasons(store: Store, name: Table, ds: date, table: PublishedTable) -> list[QuarantineReason]:
+def _window(publication: Publication) -> tuple[datetime, datetime] | None:
+    start, end = publication.window_start, publication.window_end
+    return (start, end) if start is not None and end is not None else None
+
+
+def _tables(publication: Publication) -> list[TableRows]:
+    return [
+        TableRows(
+            "movie_review",
+            publication.movie_review_source_rows,
+            publication.movie_review_quarantined_rows,
+            publication.movie_review_rows,
+        ),
+        TableRows(
+            "user_purchase",
+            publication.user_purchase_source_rows,
+            publication.user_purchase_quarantined_rows,
+            publication.user_purchase_rows,
+        ),
+    ]
+
+
+def _reasons(store: Store, table: Table, ds: date, published_digest: str) -> list[QuarantineReason]:
     """Why rows of the published raw data were quarantined; none when the lake no longer has that data."""
     try:
-        manifest, digest = read_raw_manifest(store, name, ds)
-        if digest != table.raw_digest or manifest.quarantine is None:
+        manifest, digest = read_raw_manifest(store, table, ds)
+        if digest != published_digest or manifest.quarantine is None:
             return []
         body = read_verified(store, manifest.quarantine)
     except LakeError as error:
-        log.warning("report_without_reasons", table=name, cause=str(error))
+        log.warning("report_without_reasons", table=table, cause=str(error))
         return []
     reasons = pq.read_table(pa.BufferReader(body), columns=["reason"])["reason"]
     counted = Counter(reasons.to_pylist()).most_common()
-    listed = [QuarantineReason(name, reason, rows) for reason, rows in counted[:REASONS]]
+    listed = [QuarantineReason(table, reason, rows) for reason, rows in counted[:REASONS]]
     others = sum(rows for _, rows in counted[REASONS:])
-    return [*listed, QuarantineReason(name, "other reasons", others)] if others else listed
+    return [*listed, QuarantineReason(table, "other reasons", others)] if others else listed
 
 
 def _model_card(store: Store, version: str) -> ModelCard | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,14 +72,20 @@ SEEN_COLOURS = """
 """
 
 
+@cache
+def usual_page() -> str:
+    return render_page(some_figures(), LINKS, STAGE_TIMES)
+
+
 @pytest.fixture
 def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
     """Opens figures as a file in a browser without network; fails on any message, error or request."""
     opened: list[tuple[Page, list[str]]] = []
 
-    def open_(figures: Figures, *, scheme: Scheme = "light", width: int = DESK) -> Page:
+    def open_(figures: Figures | None = None, *, scheme: Scheme = "light", width: int = DESK) -> Page:
         path = tmp_path / "index.html"
-        path.write_text(render_page(figures, LINKS, STAGE_TIMES), encoding="utf-8")
+        html = usual_page() if figures is None else render_page(figures, LINKS, STAGE_TIMES)
+        path.write_text(html, encoding="utf-8")
         page = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
         page.context.set_offline(True)
         noise: list[str] = []
@@ -129,7 +136,7 @@ def boxes(page: Page, selector: str) -> list[dict[str, float]]:
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_every_chart_is_drawn_inside_its_card(open_page: Open, scheme: Scheme, width: int) -> None:
     figures = some_figures()
-    page = open_page(figures, scheme=scheme, width=width)
+    page = open_page(scheme=scheme, width=width)
 
     marks = {chart: boxes(page, f"#{chart} .mark-rect path, #{chart} .mark-symbol path") for chart in CHARTS}
 
@@ -151,7 +158,7 @@ def test_every_chart_is_drawn_inside_its_card(open_page: Open, scheme: Scheme, w
 
 def test_bars_on_the_screen_are_as_long_as_the_figures(open_page: Open) -> None:
     figures = some_figures()
-    page = open_page(figures)
+    page = open_page()
 
     lengths = [box["width"] for box in boxes(page, "#top-by-amount-spent .mark-rect path")]
 
@@ -163,7 +170,7 @@ def test_bars_on_the_screen_are_as_long_as_the_figures(open_page: Open) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_texts_and_marks_stand_out_from_what_is_behind_them(open_page: Open, scheme: Scheme) -> None:
-    page = open_page(some_figures(), scheme=scheme)
+    page = open_page(scheme=scheme)
     page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
 
     seen: list[dict[str, Any]] = page.evaluate(SEEN_COLOURS)
@@ -178,7 +185,7 @@ def test_texts_and_marks_stand_out_from_what_is_behind_them(open_page: Open, sch
 def test_dark_is_dark_and_light_is_light(open_page: Open) -> None:
     grounds = {}
     for scheme in SCHEMES:
-        page = open_page(some_figures(), scheme=scheme)
+        page = open_page(scheme=scheme)
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         grounds[scheme] = luminance([float(value) for value in re.findall(r"[\d.]+", ground)])
 
@@ -187,7 +194,7 @@ def test_dark_is_dark_and_light_is_light(open_page: Open) -> None:
 
 
 def test_a_phone_needs_no_sideways_scrolling_even_with_all_tables_open(open_page: Open) -> None:
-    page = open_page(some_figures(), width=PHONE)
+    page = open_page(width=PHONE)
     page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
 
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
@@ -202,7 +209,7 @@ def test_a_word_without_spaces_does_not_widen_a_phones_page(open_page: Open) -> 
 
 
 def test_chart_texts_are_large_enough_to_read_on_a_phone(open_page: Open) -> None:
-    page = open_page(some_figures(), width=PHONE)
+    page = open_page(width=PHONE)
 
     sizes = page.eval_on_selector_all(
         "svg text", "all => all.map(t => parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a)"
@@ -213,7 +220,7 @@ def test_chart_texts_are_large_enough_to_read_on_a_phone(open_page: Open) -> Non
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
 def test_chart_texts_do_not_touch_each_other(open_page: Open, width: int) -> None:
-    page = open_page(some_figures(), width=width)
+    page = open_page(width=width)
 
     for chart in CHARTS:
         texts = boxes(page, f"#{chart} svg text")
@@ -230,7 +237,7 @@ def test_chart_texts_do_not_touch_each_other(open_page: Open, width: int) -> Non
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_no_barrier_for_people_with_disabilities(open_page: Open, scheme: Scheme) -> None:
-    page = open_page(some_figures(), scheme=scheme)
+    page = open_page(scheme=scheme)
     page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
 
     results = Axe().run(page)
@@ -240,7 +247,7 @@ def test_axe_finds_no_barrier_for_people_with_disabilities(open_page: Open, sche
 
 
 def test_a_screen_reader_finds_landmarks_headings_and_the_figures_of_each_chart(open_page: Open) -> None:
-    page = open_page(some_figures())
+    page = open_page()
 
     for role in ("banner", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1, role
@@ -258,7 +265,7 @@ def test_a_screen_reader_finds_landmarks_headings_and_the_figures_of_each_chart(
 
 
 def test_the_table_behind_a_chart_opens_with_the_keyboard(open_page: Open) -> None:
-    page = open_page(some_figures())
+    page = open_page()
     table = page.locator("#top-by-amount-spent table")
     assert not table.is_visible()
 
