@@ -1,0 +1,1 @@
+"""What the Spark applications share: session, raw data, scoring, staging; and how one is started on this machine."""

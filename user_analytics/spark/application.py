@@ -1,0 +1,73 @@
+"""The frame of a Spark application: its arguments, and failures as one line and an exit code."""
+
+import argparse
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+import structlog
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+
+from user_analytics import errors
+from user_analytics.logs import configure_logging
+from user_analytics.settings import Settings, load_settings
+
+log = structlog.get_logger()
+
+# An error as the last line of a Python traceback, which Spark hands on inside the text of a Java exception.
+RAISED_BY_TASK = re.compile(r"^user_analytics\.(?:\w+\.)*(?P<kind>\w+): (?P<message>.+)$", re.MULTILINE)
+JAVA_EXCEPTION = re.compile(r"^(?:Caused by: )?(?:\w+\.)+(?P<reason>\w+(?:Exception|Error): .+)$", re.MULTILINE)
+
+
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser for `--ds`; wrong usage ends the program with exit code 2."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--ds", type=_logical_date, required=True, metavar="YYYY-MM-DD", help="logical date")
+    return parser
+
+
+def run(
+    main: Callable[[argparse.Namespace, Settings], None],
+    parser: argparse.ArgumentParser,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run an application with the settings of the environment; its exit code."""
+    configure_logging("auto")
+    options = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        with explained():
+            main(options, settings)
+    except errors.UserAnalyticsError as error:
+        log.error("application_failed", reason=str(error))  # noqa: TRY400  the reason is for people
+        return error.exit_code
+    return 0
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise what Spark raises as the error that a task raised on purpose, or else as StageFailed with the cause."""
+    try:
+        yield
+    except (Py4JError, PySparkException) as error:
+        raise _explanation(str(error)) from error
+
+
+def _explanation(text: str) -> errors.UserAnalyticsError:
+    raised = RAISED_BY_TASK.search(text)
+    if raised is not None:
+        kind = getattr(errors, raised["kind"], errors.StageFailed)
+        error: errors.UserAnalyticsError = kind(raised["message"])
+        return error
+    causes = JAVA_EXCEPTION.findall(text)
+    return errors.StageFailed(f"the Spark job failed: {causes[-1] if causes else text.strip().splitlines()[0]}")
+
+
+def _logical_date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2010-12-08") from error
