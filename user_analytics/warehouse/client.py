@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import google.auth
@@ -24,6 +24,7 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
+from google.oauth2 import service_account
 
 from user_analytics.errors import SettingsError, Unreachable, UserAnalyticsError, WarehouseError
 from user_analytics.settings import Settings
@@ -139,6 +140,18 @@ class Warehouse:
                 return False
             job.exception()  # type: ignore[no-untyped-call]  # waits, and returns the error instead of raising it
             return True
+
+    def append_json(self, table_id: str, lines: BinaryIO) -> None:
+        """Append rows to a table by one load job: a JSON object a line, read from the start of `lines`."""
+        config = bigquery.LoadJobConfig(
+            source_format=bigquery.SourceFormat.NEWLINE_DELIMITED_JSON,
+            write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+            create_disposition=bigquery.CreateDisposition.CREATE_NEVER,
+            labels=dict(self.settings.bigquery_labels),
+        )
+        with self._explained():
+            job = self._client.load_table_from_file(lines, table_id, rewind=True, job_config=config)
+            job.result(retry=self._retry)
 
     def table_exists(self, table_id: str) -> bool:
         """Whether a table or view exists; False too when its dataset does not."""
@@ -265,7 +278,7 @@ def _credentials(settings: Settings) -> Credentials:
     key_file = settings.google_application_credentials
     try:
         if key_file is not None:
-            credentials: Credentials = google.auth.load_credentials_from_file(str(key_file), scopes=SCOPES)[0]
+            credentials: Credentials = service_account.Credentials.from_service_account_file(key_file, scopes=SCOPES)
         else:
             credentials = google.auth.default(scopes=SCOPES)[0]
     except (GoogleAuthError, OSError, ValueError) as error:

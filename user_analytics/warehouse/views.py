@@ -82,7 +82,7 @@ def _table(rows: Rows) -> str:
     text = io.StringIO()
     # As wide as it takes, so that the terminal's width changes nothing.
     Console(file=text, width=10_000, color_system=None, markup=False, emoji=False, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()).strip("\n") + "\n"
 
 
 def _text(value: Any) -> str:
