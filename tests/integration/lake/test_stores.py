@@ -58,74 +58,74 @@ def test_create_bucket_makes_the_folder_for_spark_events_which_is_no_object(lake
         assert (lake.root / keys.SPARK_EVENTS).is_dir()
 
 
-def test_an_object_put_is_read_back(store: Store) -> None:
-    store.put("a/b", b"body")
+def test_an_object_put_is_read_back(lake: Store) -> None:
+    lake.put("a/b", b"body")
 
-    assert store.get("a/b") == b"body"
-    with store.open("a/b") as stream:
+    assert lake.get("a/b") == b"body"
+    with lake.open("a/b") as stream:
         assert stream.read() == b"body"
 
 
-def test_put_replaces_an_object(store: Store) -> None:
-    store.put("a", b"a longer body")
-    store.put("a", b"short")
+def test_put_replaces_an_object(lake: Store) -> None:
+    lake.put("a", b"a longer body")
+    lake.put("a", b"short")
 
-    assert store.get("a") == b"short"
+    assert lake.get("a") == b"short"
 
 
 @pytest.mark.parametrize("size", [0, 1, PART_BYTES, 2 * PART_BYTES + 1])
-def test_a_stream_of_any_size_arrives_byte_for_byte(store: Store, size: int) -> None:
+def test_a_stream_of_any_size_arrives_byte_for_byte(lake: Store, size: int) -> None:
     body = os.urandom(size)
 
-    assert store.put_stream("stream", io.BytesIO(body)) == size
+    assert lake.put_stream("stream", io.BytesIO(body)) == size
 
     digest = hashlib.sha256()
-    with store.open("stream") as stream:
+    with lake.open("stream") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
     assert digest.digest() == hashlib.sha256(body).digest()
 
 
 @pytest.mark.parametrize("good_bytes", [0, 10, PART_BYTES + 10])
-def test_a_stream_that_breaks_leaves_the_object_as_it_was(store: Store, good_bytes: int) -> None:
-    store.put("a", b"before")
+def test_a_stream_that_breaks_leaves_the_object_as_it_was(lake: Store, good_bytes: int) -> None:
+    lake.put("a", b"before")
 
     with pytest.raises(OSError, match="Input/output error"):
-        store.put_stream("a", Failing(good_bytes))
+        lake.put_stream("a", Failing(good_bytes))
 
-    assert store.get("a") == b"before"
-    assert [found.key for found in store.list("")] == ["a"]
+    assert lake.get("a") == b"before"
+    assert [found.key for found in lake.list("")] == ["a"]
 
 
-def test_a_missing_object_is_none_to_get_and_an_error_with_its_key_to_open(store: Store) -> None:
-    store.put("folder/object", b"")
+def test_a_missing_object_is_none_to_get_and_an_error_with_its_key_to_open(lake: Store) -> None:
+    lake.put("folder/object", b"")
 
-    assert store.get("missing") is None
-    assert store.get("folder") is None
-    assert store.get("folder/object/below") is None
+    assert lake.get("missing") is None
+    assert lake.get("folder") is None
+    assert lake.get("folder/object/below") is None
     with pytest.raises(LakeError, match="cannot read missing"):
-        store.open("missing")
+        lake.open("missing")
 
 
-def test_list_gives_key_size_and_time_in_order_of_key(store: Store) -> None:
+def test_list_gives_key_size_and_time_in_order_of_key(lake: Store) -> None:
     for key in ("raw/b", "raw/a/2", "raw/a-1", "rest", "raw/a/10"):
-        store.put(key, key.encode())
+        lake.put(key, key.encode())
 
-    found = list(store.list("raw/a"))
+    found = list(lake.list("raw/a"))
 
     assert [(item.key, item.size) for item in found] == [("raw/a-1", 7), ("raw/a/10", 8), ("raw/a/2", 7)]
     assert all(abs(item.modified - datetime.now(UTC)) < timedelta(minutes=5) for item in found)
-    assert list(store.list("nothing/here/")) == []
+    assert list(lake.list("nothing/here/")) == []
 
 
-def test_delete_removes_one_object_and_is_no_error_when_there_is_none(store: Store) -> None:
-    store.put("a", b"")
-    store.put("b", b"")
+def test_delete_removes_one_object_and_is_no_error_when_there_is_none(lake: Store) -> None:
+    lake.put("a", b"")
+    lake.put("b", b"")
 
-    store.delete("a")
-    store.delete("a")
+    lake.delete("a")
+    lake.delete("a")
 
-    assert [found.key for found in store.list("")] == ["b"]
+    assert [found.key for found in lake.list("")] == ["b"]
 
 
 KEYS = st.lists(
@@ -137,32 +137,32 @@ KEYS = st.lists(
 @hypothesis_settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
 )
-def test_whatever_is_put_is_what_is_listed(store: Store, objects: dict[str, bytes]) -> None:
+def test_whatever_is_put_is_what_is_listed(lake: Store, objects: dict[str, bytes]) -> None:
     prefix = f"{uuid.uuid4()}/"
     # A directory cannot be a file too: such keys are the one thing the stores do not have in common.
     taken = {
         prefix + key: body for key, body in objects.items() if not any(other.startswith(f"{key}/") for other in objects)
     }
     for key, body in taken.items():
-        store.put(key, body)
+        lake.put(key, body)
 
-    assert [(item.key, item.size) for item in store.list(prefix)] == sorted((k, len(b)) for k, b in taken.items())
-    assert {key: store.get(key) for key in taken} == taken
+    assert [(item.key, item.size) for item in lake.list(prefix)] == sorted((k, len(b)) for k, b in taken.items())
+    assert {key: lake.get(key) for key in taken} == taken
 
 
-def test_a_reader_sees_the_old_object_or_the_new_one_never_a_mix(store: Store) -> None:
+def test_a_reader_sees_the_old_object_or_the_new_one_never_a_mix(lake: Store) -> None:
     bodies = [bytes([letter]) * 200_000 for letter in b"ab"]
-    store.put("a", bodies[0])
+    lake.put("a", bodies[0])
     seen = []
 
     def read() -> None:
         for _ in range(50):
-            seen.append(store.get("a"))  # noqa: PERF401  each read is one look
+            seen.append(lake.get("a"))  # noqa: PERF401  each read is one look
 
     reader = Thread(target=read)
     reader.start()
     for turn in range(20):
-        store.put("a", bodies[turn % 2])
+        lake.put("a", bodies[turn % 2])
     reader.join()
 
     assert set(seen) <= set(bodies)

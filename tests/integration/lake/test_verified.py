@@ -13,10 +13,10 @@ BODY = b"0123456789" * 1000
 FILE = DataFile(key="raw/part", size=len(BODY), sha256=hashlib.sha256(BODY).hexdigest(), rows=1)
 
 
-def test_an_object_as_it_was_written_is_read(store: Store) -> None:
-    store.put(FILE.key, BODY)
+def test_an_object_as_it_was_written_is_read(lake: Store) -> None:
+    lake.put(FILE.key, BODY)
 
-    assert read_verified(store, FILE) == BODY
+    assert read_verified(lake, FILE) == BODY
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ def test_an_object_as_it_was_written_is_read(store: Store) -> None:
         pytest.param(b"x" + BODY[1:], f"its manifest says {FILE.sha256}", id="altered"),
     ],
 )
-def test_an_object_that_differs_is_refused_by_name(store: Store, body: bytes, difference: str) -> None:
-    store.put(FILE.key, body)
+def test_an_object_that_differs_is_refused_by_name(lake: Store, body: bytes, difference: str) -> None:
+    lake.put(FILE.key, body)
 
     with pytest.raises(CorruptObject, match=r"raw/part was truncated or altered: .*run the ingestion") as error:
-        read_verified(store, FILE)
+        read_verified(lake, FILE)
 
     assert difference in str(error.value)
 
 
-def test_an_object_that_is_missing_is_refused_by_name(store: Store) -> None:
+def test_an_object_that_is_missing_is_refused_by_name(lake: Store) -> None:
     with pytest.raises(LakeError, match="raw/part"):
-        read_verified(store, FILE)
+        read_verified(lake, FILE)
