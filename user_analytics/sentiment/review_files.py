@@ -16,6 +16,8 @@ from user_analytics.errors import InputError, UserAnalyticsError
 TEXT_COLUMN = "review_str"
 
 _ROWS_PER_BATCH = 8192
+# With `pre_buffer`, or without a buffer of its own, the Parquet reader takes a whole row group into memory.
+_READ_BYTES = 1 << 20
 # Python's csv module refuses longer fields; its own default of 128 KiB is shorter than some reviews.
 _LONGEST_FIELD = 64 * 1024 * 1024
 
@@ -38,7 +40,9 @@ def open_reviews(path: Path, required: tuple[str, ...] = (TEXT_COLUMN,)) -> Iter
     with ExitStack() as stack:
         with _naming_the_input(path):
             if kind == ".parquet":
-                source = _open_parquet(stack.enter_context(pq.ParquetFile(path)), required, path)
+                source = _open_parquet(
+                    stack.enter_context(pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)), required, path
+                )
             else:
                 text = stack.enter_context(path.open(encoding="utf-8-sig", newline=""))
                 source = _open_csv(text, required, path)

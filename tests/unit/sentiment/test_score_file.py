@@ -1,4 +1,7 @@
 import csv
+import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,6 +67,22 @@ def test_rows_are_kept_in_order_over_many_batches(tmp_path: Path) -> None:
     pq.write_table(pa.table({"review_str": texts}), tmp_path / "reviews.parquet")
     assert score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.csv").rows == 20_000
     assert [row["review_str"] for row in read_csv(tmp_path / "scored.csv")] == texts
+
+
+def test_memory_does_not_grow_with_a_parquet_file_of_one_row_group(tmp_path: Path) -> None:
+    # 40 MB of text that compress to half; read whole they take 55 MB, in batches 24 MB
+    texts = [random.Random(number).randbytes(500).hex() for number in range(40_000)]  # noqa: S311 - test data
+    pq.write_table(pa.table({"review_str": texts}), tmp_path / "reviews.parquet")
+    program = (
+        "import sys; from pathlib import Path; import pyarrow as pa\n"
+        "from user_analytics.sentiment.model import load_model\n"
+        "from user_analytics.sentiment.score_file import score_file\n"
+        "score_file(load_model(), Path(sys.argv[1]), Path(sys.argv[2]))\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    arguments = [sys.executable, "-c", program, str(tmp_path / "reviews.parquet"), str(tmp_path / "scored.parquet")]
+    peak = int(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
+    assert peak < 40_000_000
 
 
 def test_an_empty_line_of_a_one_column_file_is_a_row(tmp_path: Path) -> None:

@@ -43,12 +43,22 @@ def test_reviews_may_come_in_several_files(trained: Trained, tmp_path: Path) -> 
     assert model.weights.tolist() == trained.model.weights.tolist()
 
 
-def test_the_held_back_tenth_has_its_share_of_every_source(trained: Trained) -> None:
-    validation = trained.model.validation
+def test_the_held_back_tenth_has_its_share_of_every_source_and_label(tmp_path: Path) -> None:
+    table = labelled_reviews().sort_by([("source", "ascending"), ("label", "ascending")])
+    model = train([written(table, tmp_path / "labelled.parquet")], tmp_path)
+
+    validation = model.validation
     assert validation is not None
     assert validation.total.rows == 40
-    for source, rows in trained.model.training.rows_by_source.items():
+    for source, rows in model.training.rows_by_source.items():
         assert validation.by_source[source].rows == pytest.approx(rows / 10, abs=1)
+    positive_rows = sum(each.rows * each.positive_share for each in validation.calibration)
+    assert positive_rows == pytest.approx(20, abs=1)
+
+
+def test_a_model_trained_on_clear_reviews_is_right_about_unseen_ones(trained: Trained) -> None:
+    validation = trained.model.validation
+    assert validation is not None
     assert validation.total.accuracy > 0.8
 
 
