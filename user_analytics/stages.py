@@ -174,7 +174,8 @@ def _check_file(path: Path) -> None:
 def _describe(settings: Settings) -> str:
     embedded = embedded_parts(settings)
     source = "embedded Postgres" if "source" in embedded else f"Postgres at {settings.source_host}"
-    warehouse = "BigQuery emulator" if "warehouse" in embedded else f"BigQuery project {settings.gcp_project}"
+    endpoint = settings.bigquery_endpoint or "Google's BigQuery"
+    warehouse = "BigQuery emulator" if "warehouse" in embedded else f"project {settings.gcp_project} on {endpoint}"
     return f"{source}, {warehouse}"
 
 

@@ -43,12 +43,15 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
     """Start the embedded ones among `needs`; yields `settings` completed with their addresses.
 
     A `read_only` command that needs the warehouse alone uses that of a run in progress, if there is one.
-    Raises StackError when the run directory is another command's now, or when a part does not start.
+    Raises StackError when the run directory is another command's now, when a part does not start, or when
+    there is nothing to read.
     """
     parts = needs & embedded_parts(settings)
     if not parts:
         yield settings
         return
+    if read_only and not EmulatorServer(settings.run_dir).has_data():
+        raise StackError(f"nothing has been run under {settings.run_dir}: run `user-analytics run` first")
     with ExitStack() as started:
         try:
             started.enter_context(locked(settings.run_dir, 0 if read_only else LOCK_WAIT_SECONDS))

@@ -46,6 +46,10 @@ class EmulatorServer:
     ) -> None:
         self.stop()
 
+    def has_data(self) -> bool:
+        """Whether it has run here before."""
+        return (self._directory / "data").exists()
+
     def start(self) -> None:
         """Start it and wait until it answers; raises StackError with the end of its log when it does not."""
         try:
