@@ -39,6 +39,10 @@ class TableMissing(WarehouseError):
     """A table, view or dataset does not exist."""
 
 
+class TableExists(WarehouseError):
+    """A table that was to be created exists already."""
+
+
 class ConcurrentUpdate(WarehouseError):
     """Another transaction changed the same rows, or another process took the same job id; nothing was changed."""
 
@@ -217,10 +221,12 @@ class Warehouse:
             raise self._explanation(error) from error
 
     def _explanation(self, error: Exception) -> UserAnalyticsError:
+        if isinstance(error, Unauthorized) or (
+            isinstance(error, GoogleAuthError) and not isinstance(error, TransportError)
+        ):
+            return WarehouseError(f"Google Cloud did not accept the credentials: {error}. {SIGN_IN}")
         if isinstance(error, GoogleAPICallError):
             return self._refusal(error)
-        if isinstance(error, GoogleAuthError) and not isinstance(error, TransportError):
-            return WarehouseError(f"Google Cloud did not accept the credentials: {error}. {SIGN_IN}")
         endpoint = urlsplit(self.settings.bigquery_endpoint or "https://bigquery.googleapis.com")
         return Unreachable(
             f"BigQuery at {endpoint.netloc} did not answer within {self.settings.connect_timeout_seconds:g} s: "
@@ -237,12 +243,12 @@ class Warehouse:
             return TableMissing(
                 f"{message} (looked for in BIGQUERY_LOCATION {settings.bigquery_location}, GCP_PROJECT {self.project})"
             )
+        if isinstance(error, Conflict):
+            return TableExists(message)
         if "bytesBilledLimitExceeded" in reasons:
             return WarehouseError(
                 f"{message}: BIGQUERY_MAXIMUM_BYTES_BILLED is {settings.bigquery_maximum_bytes_billed}"
             )
-        if isinstance(error, Unauthorized):
-            return WarehouseError(f"Google Cloud did not accept the credentials: {message}. {SIGN_IN}")
         if isinstance(error, Forbidden):
             account = getattr(self._credentials, "service_account_email", None) or "the account"
             return WarehouseError(

@@ -1,10 +1,11 @@
 """The tables: created from the DDL under `sql/bigquery/tables`, in datasets that are created when missing."""
 
+from contextlib import suppress
 from typing import get_args
 
 from user_analytics.lake.manifest import Table
 from user_analytics.sql import render_sql
-from user_analytics.warehouse.client import Warehouse
+from user_analytics.warehouse.client import TableExists, Warehouse
 
 PUBLICATIONS = "publications"
 PUBLISH_LOCK = "publish_lock"
@@ -23,6 +24,9 @@ def ensure_tables(warehouse: Warehouse) -> None:
 
 def create_table(warehouse: Warehouse, definition: str, table_id: str) -> None:
     """Create the table `table_id` as `definition` in `sql/bigquery/tables` says, unless it exists."""
-    # A lookup is many times quicker than a job that finds nothing to do; two creators at once are the DDL's concern.
-    if not warehouse.table_exists(table_id):
+    # A lookup is many times quicker than a job that finds nothing to do.
+    if warehouse.table_exists(table_id):
+        return
+    # Two creators at once: `if not exists` does not keep the later one from finding the table at its end.
+    with suppress(TableExists):
         warehouse.run(render_sql(f"bigquery/tables/{definition}.sql", table_id=table_id))

@@ -12,10 +12,11 @@ import pytest
 from tests.fixtures.warehouse import DS, Review, append_reviews, published_reviews
 from user_analytics.errors import Unreachable, WarehouseError
 from user_analytics.settings import Settings
+from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import publications
 from user_analytics.warehouse.staging import create_staging_table, remove_old_staging
-from user_analytics.warehouse.tables import TABLES, ensure_tables
+from user_analytics.warehouse.tables import TABLES, create_table, ensure_tables
 
 ATTEMPT = UUID("0123456789abcdef0123456789abcdef")
 
@@ -67,6 +68,19 @@ def test_several_processes_may_create_the_tables_at_the_same_time(warehouse: War
     with ThreadPoolExecutor() as pool:
         list(pool.map(create, range(4)))
     assert warehouse.rows(f"select count(*) from `{warehouse.table_id('publish_lock')}`").rows == [(1,)]
+
+
+def test_a_table_that_another_process_creates_at_the_same_instant_is_no_error(
+    tables: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table_id = tables.table_id("movie_review")
+    monkeypatch.setattr(Warehouse, "table_exists", lambda *_: False)
+    monkeypatch.setattr(
+        "user_analytics.warehouse.tables.render_sql",
+        lambda *path, **names: render_sql(*path, **names).replace("if not exists ", ""),
+    )
+    create_table(tables, "movie_review", table_id)
+    assert published_reviews(tables) == []
 
 
 def test_a_dataset_in_another_location_is_refused_naming_the_setting(warehouse: Warehouse) -> None:
