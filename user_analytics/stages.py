@@ -131,8 +131,9 @@ def _run(
             stage.result = f"{settings.gcp_project}.{settings.bigquery_dataset}"
         with progress.stage("views"):
             create_views(warehouse)
+        times = progress.times()  # before the report's own stage, which has no time yet
         with progress.stage("report") as stage:
-            stage.result = write_report(warehouse, store, ds, stage_times=progress.times())
+            stage.result = write_report(warehouse, store, ds, stage_times=times)
         return Outcome(
             figures=read_figures(warehouse, store, ds),
             report=stage.result,
