@@ -106,7 +106,7 @@ def test_a_model_that_is_not_here_is_named_all_the_same() -> None:
     page = Elements(render_page(some_figures(model=None, model_version="tfidf-ffffffff"), LINKS, None))
 
     assert "tfidf-ffffffff" in page.text
-    assert "which this installation does not have" in page.text
+    assert "This installation does not have it" in page.text
 
 
 def test_the_note_of_the_looker_studio_links_is_shown_when_there_is_one() -> None:
