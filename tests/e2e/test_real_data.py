@@ -21,7 +21,7 @@ if not os.environ.get("REAL_DATA"):
 REVIEWS = Path(os.environ["REAL_DATA"]).resolve() / "movie_review.csv"
 PURCHASES = Path(os.environ["REAL_DATA"]).resolve() / "user_purchase.csv"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
