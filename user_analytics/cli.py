@@ -284,7 +284,8 @@ def clean_up_command() -> None:
 def main() -> Never:
     """Entry point: errors raised on purpose become a message and an exit code."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop)
     try:
         app()
     except UserAnalyticsError as error:

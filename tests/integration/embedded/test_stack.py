@@ -1,5 +1,6 @@
 """The embedded stack as one: what a command needs, for one command at a time, on data that stays."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -138,11 +139,23 @@ def test_a_reading_command_uses_the_warehouse_of_a_run_in_progress(settings: Set
 def test_a_reading_command_without_such_a_run_is_refused_naming_who_is_there(
     settings: Settings, holder: subprocess.Popen[str]
 ) -> None:
+    (settings.run_dir / "warehouse" / "data").mkdir(parents=True)
+
     with (
         pytest.raises(StackError, match=f"in use by process {holder.pid}"),
         embedded_stack(settings, {"warehouse"}, read_only=True),
     ):
         pass
+
+
+def test_a_reading_command_before_any_run_is_refused_and_makes_nothing(settings: Settings) -> None:
+    with (
+        pytest.raises(StackError, match=f"nothing has been run under {settings.run_dir}"),
+        embedded_stack(settings, {"warehouse"}, read_only=True),
+    ):
+        pass
+
+    assert not settings.run_dir.exists()
 
 
 def test_emulator_ports_that_were_taken_meanwhile_are_picked_again(
@@ -158,3 +171,32 @@ def test_emulator_ports_that_were_taken_meanwhile_are_picked_again(
             complete = emulator.complete(settings)
             with open_warehouse(complete) as warehouse:
                 assert warehouse.rows("select 1 as one").rows == [(1,)]
+
+
+def remove(settings: Settings) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "user_analytics.embedded.remove"],
+        env={**os.environ, "RUN_DIR": str(settings.run_dir)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_removing_it_leaves_nothing_inside_or_outside_the_run_directory(settings: Settings) -> None:
+    with embedded_stack(settings, {"source"}):
+        outside = (settings.run_dir / "postgres" / "home").resolve()
+    assert outside.exists()
+
+    assert remove(settings).returncode == 0
+
+    assert not settings.run_dir.exists()
+    assert not outside.exists()
+
+
+def test_it_is_not_removed_while_a_command_uses_it(settings: Settings, holder: subprocess.Popen[str]) -> None:
+    refused = remove(settings)
+
+    assert refused.returncode == 1
+    assert f"error: {settings.run_dir} is in use by process {holder.pid}" in refused.stderr
+    assert settings.run_dir.exists()
