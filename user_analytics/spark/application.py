@@ -16,8 +16,8 @@ from user_analytics.settings import Settings, load_settings
 
 log = structlog.get_logger()
 
-# An error as the last line of a Python traceback, which Spark hands on inside the text of a Java exception.
-RAISED_BY_TASK = re.compile(r"^user_analytics\.(?:\w+\.)*(?P<kind>\w+): (?P<message>.+)$", re.MULTILINE)
+# Spark hands on what a Python worker raised as the text of a traceback, inside that of a Java exception.
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(?P<kind>[\w.]+)(?:: (?P<message>.*))?")
 JAVA_EXCEPTION = re.compile(r"^(?:Caused by: )?(?:\w+\.)+(?P<reason>\w+(?:Exception|Error): .+)$", re.MULTILINE)
 
 
@@ -57,11 +57,14 @@ def explained() -> Iterator[None]:
 
 
 def _explanation(text: str) -> errors.UserAnalyticsError:
-    raised = RAISED_BY_TASK.search(text)
-    if raised is not None:
-        kind = getattr(errors, raised["kind"], errors.StageFailed)
-        error: errors.UserAnalyticsError = kind(raised["message"])
-        return error
+    tracebacks = list(TRACEBACK.finditer(text))
+    if tracebacks:
+        raised = tracebacks[-1]
+        module, _, kind = raised["kind"].rpartition(".")
+        if module.startswith("user_analytics."):
+            error: errors.UserAnalyticsError = getattr(errors, kind, errors.StageFailed)(raised["message"])
+            return error
+        return errors.StageFailed(f"the Spark job failed: {raised[0].splitlines()[-1]}")
     causes = JAVA_EXCEPTION.findall(text)
     return errors.StageFailed(f"the Spark job failed: {causes[-1] if causes else text.strip().splitlines()[0]}")
 

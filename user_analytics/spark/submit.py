@@ -3,7 +3,6 @@
 On a cluster the Spark Operator does this from a SparkApplication; both start the same files.
 """
 
-import json
 import os
 import re
 import shlex
@@ -98,7 +97,7 @@ def local_environment(settings: Settings, environment: Mapping[str, str]) -> dic
     """`environment` with `settings` as its variables, for a process that reads its settings there."""
     names = {name.upper() for name in Settings.model_fields}
     kept = {name: value for name, value in environment.items() if name.upper() not in names}
-    values = settings.model_dump(exclude_none=True)
+    values = settings.model_dump(exclude_none=True, round_trip=True)
     return {**kept, **{name.upper(): _as_variable(value) for name, value in values.items()}}
 
 
@@ -145,6 +144,4 @@ def check_java() -> None:
 
 
 def _as_variable(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

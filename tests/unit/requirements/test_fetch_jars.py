@@ -1,0 +1,107 @@
+"""Jars: fetched once, as pinned or not at all. Maven is a script here, so that it can fail."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from requirements import fetch_jars
+
+CONTENT = b"a jar"
+PIN = f"org.example:thing:1.2 {hashlib.sha256(CONTENT).hexdigest()}\n"
+
+
+class Maven:
+    """A `mvn` on the PATH that copies a file, or fails."""
+
+    def __init__(self, directory: Path) -> None:
+        self._program = directory / "mvn"
+        self._calls = directory / "calls"
+
+    def gives(self, content: bytes) -> None:
+        source = self._program.with_name("content")
+        source.write_bytes(content)
+        self._write(f'for last; do :; done; cp "{source}" "${{last#-DoutputDirectory=}}/thing-1.2.jar"')
+
+    def fails(self) -> None:
+        self._write("echo '[ERROR] Could not find artifact org.example:thing:jar:1.2'; exit 1")
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls.read_text().splitlines()) if self._calls.exists() else 0
+
+    def _write(self, script: str) -> None:
+        self._program.write_text(f'#!/bin/sh\necho called >> "{self._calls}"\n{script}\n')
+        self._program.chmod(0o755)
+
+
+@pytest.fixture
+def maven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maven:
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    return Maven(directory)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "user-analytics" / "jars"
+
+
+@pytest.fixture
+def pins(tmp_path: Path) -> Path:
+    file = tmp_path / "jars.txt"
+    file.write_text(f"# a comment\n\n{PIN}")
+    return file
+
+
+def test_a_jar_is_fetched_once(maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maven.gives(CONTENT)
+    assert [fetch_jars.main([str(pins)]) for _ in range(2)] == [0, 0]
+    assert [path.name for path in cache.iterdir()] == ["thing-1.2.jar"]
+    assert capsys.readouterr().out == f"Fetched thing-1.2.jar in {cache}\nHave thing-1.2.jar in {cache}\n"
+    assert maven.calls == 1
+
+
+def test_a_jar_that_was_altered_in_the_cache_is_fetched_again(maven: Maven, cache: Path, pins: Path) -> None:
+    maven.gives(CONTENT)
+    cache.mkdir(parents=True)
+    (cache / "thing-1.2.jar").write_bytes(b"half a j")
+    assert fetch_jars.main([str(pins)]) == 0
+    assert (cache / "thing-1.2.jar").read_bytes() == CONTENT
+
+
+def test_a_jar_with_another_hash_is_refused_and_not_kept(
+    maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maven.gives(b"another jar")
+    assert fetch_jars.main([str(pins)]) == 1
+    assert "org.example:thing:1.2 has SHA-256" in capsys.readouterr().err
+    assert list(cache.iterdir()) == []
+
+
+def test_what_maven_says_is_passed_on(
+    maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maven.fails()
+    assert fetch_jars.main([str(pins)]) == 1
+    assert "could not fetch org.example:thing:1.2: Could not find artifact" in capsys.readouterr().err
+
+
+def test_a_missing_maven_is_named_with_what_installs_it(
+    cache: Path, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert fetch_jars.main([str(pins)]) == 1
+    assert "sudo apt-get install maven" in capsys.readouterr().err
+
+
+def test_a_line_that_is_no_pin_is_named(pins: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pins.write_text("org.example:thing:1.2\n")
+    assert fetch_jars.main([str(pins)]) == 1
+    assert f"{pins}, line 1: expected `group:artifact:version sha256`" in capsys.readouterr().err
+
+
+def test_every_pinned_jar_is_pinned_well() -> None:
+    assert [jar.file_name for jar in fetch_jars.pinned(fetch_jars.PINS)] == ["spark-3.5-bigquery-0.42.1.jar"]
