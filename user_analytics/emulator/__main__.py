@@ -1,6 +1,7 @@
 """`python -m user_analytics.emulator`: run the BigQuery emulator until SIGTERM or Ctrl-C."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main() -> int:
     )
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
     arguments = parser.parse_args()
+    # until the server takes signals itself; PID 1 of a container would ignore it
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     configure_logging(level=LogLevel(arguments.log_level), fmt=LogFormat.JSON)
     # only now: stock modules log while they are imported
     from user_analytics.emulator.launcher import Options, run  # noqa: PLC0415

@@ -52,7 +52,10 @@ def run(options: Options) -> None:
     _refuse_other_versions()
     for port in (options.rest_port, options.grpc_port):
         _refuse_taken(options.host, port)
-    files = ensure_tls(options.tls_dir, options.tls_names)
+    try:
+        files = ensure_tls(options.tls_dir, options.tls_names)
+    except OSError as error:
+        raise WarehouseError(f"the emulator cannot keep its certificates in {options.tls_dir}: {error}") from error
     _install_corrections(files)
     asyncio.run(_serve(_settings(options)))
 
@@ -103,6 +106,7 @@ def _settings(options: Options) -> Settings:
         grpc_port=options.grpc_port,
         persistence_mode=PersistenceMode.PERSISTENT,
         data_dir=options.data_dir,
+        upload_staging_dir=options.data_dir / "uploads",  # stock writes below /tmp
         enable_format_extensions=False,  # Avro: would be downloaded, and nothing here reads it
         log_level=LogLevel(options.log_level),
     )
@@ -111,15 +115,15 @@ def _settings(options: Options) -> Settings:
 async def _serve(settings: Settings) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
     server = bqemulator.server.EmulatorServer(settings)
     try:
         await server.start()
-    except duckdb.IOException as error:
+    except (duckdb.IOException, OSError) as error:
         raise WarehouseError(f"the emulator cannot open its data in {settings.data_dir}: {error}") from error
     if server._fastapi_server:
         server._fastapi_server.config.timeout_graceful_shutdown = STOP_SECONDS  # stock waits for ever
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
     try:
         log.warning("emulator_ready", rest=server.rest_url, grpc=server.grpc_endpoint, data=str(settings.data_dir))
         await stopped.wait()

@@ -1,5 +1,6 @@
 """What the emulator's tests share: a plain BigQuery client, as any user of BigQuery has."""
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -45,3 +46,17 @@ def dataset(client: bigquery.Client, warehouse_settings: Settings) -> str:
     """An empty dataset of the test's own."""
     client.create_dataset(warehouse_settings.bigquery_dataset)
     return warehouse_settings.bigquery_dataset
+
+
+@pytest.fixture
+def private_client(private_emulator: Emulator, connect: Connect) -> bigquery.Client:
+    """A client of the emulator that the test may kill."""
+    return connect(private_emulator)
+
+
+@pytest.fixture
+def private_dataset(private_client: bigquery.Client) -> str:
+    """An empty dataset of the test's own on that emulator."""
+    name = f"d_{uuid.uuid4().hex[:8]}"
+    private_client.create_dataset(name)
+    return name

@@ -5,7 +5,6 @@ from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import bigquery
 
 from tests.fixtures.emulator import Emulator
-from tests.integration.emulator.conftest import Connect
 
 
 def count(client: bigquery.Client, table: str) -> int:
@@ -50,19 +49,20 @@ def test_an_id_that_was_refused_before_it_ran_is_free(client: bigquery.Client, d
     client.query("SELECT 1", job_id=job_id, job_retry=None).result()
 
 
-def test_jobs_are_still_known_after_a_crash(private_emulator: Emulator, connect: Connect) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    client.query("CREATE TABLE d.t (n INT64)").result()
-    insert = "BEGIN TRANSACTION; INSERT INTO d.t (n) VALUES (1); COMMIT TRANSACTION;"
-    client.query(insert, job_id="committed", job_retry=None).result()
+def test_jobs_are_still_known_after_a_crash(
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str
+) -> None:
+    table, job_id = f"{private_dataset}.t", f"committed-{private_dataset}"
+    private_client.query(f"CREATE TABLE {table} (n INT64)").result()
+    insert = f"BEGIN TRANSACTION; INSERT INTO {table} (n) VALUES (1); COMMIT TRANSACTION;"
+    private_client.query(insert, job_id=job_id, job_retry=None).result()
     private_emulator.kill()
 
     private_emulator.restart()
 
-    assert client.get_job("committed").state == "DONE"
+    assert private_client.get_job(job_id).state == "DONE"
     with pytest.raises(Conflict):
-        client.query(insert, job_id="committed", job_retry=None)
+        private_client.query(insert, job_id=job_id, job_retry=None)
     with pytest.raises(NotFound):
-        client.get_job("never")
-    assert count(client, "d.t") == 1
+        private_client.get_job(f"never-{private_dataset}")
+    assert count(private_client, table) == 1

@@ -192,97 +192,92 @@ def test_a_temporary_table_made_before_the_transaction_is_visible_in_it(client: 
     assert rows(client, f"SELECT MAX(n) FROM {dataset}.a") == [(4,)]
 
 
-def test_uncommitted_changes_are_invisible_to_everybody_else(private_emulator: Emulator, connect: Connect) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d")
-    script = "DECLARE turn INT64 DEFAULT 0;" + replace_pair("d", generation=1, size=5, between=NEVER_ENDING)
+def never_ending(dataset: str) -> str:
+    """A script that has deleted and does not come to insert."""
+    return "DECLARE turn INT64 DEFAULT 0;" + replace_pair(dataset, generation=1, size=5, between=NEVER_ENDING)
 
-    with background(connect(private_emulator), script, "held-open"):
+
+def test_uncommitted_changes_are_invisible_to_everybody_else(
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
+) -> None:
+    make_pair(private_client, private_dataset)
+
+    with background(connect(private_emulator), never_ending(private_dataset), f"open-{private_dataset}"):
         time.sleep(0.5)  # the deletes take milliseconds
 
-        assert rows(client, PAIR.format("d")) == [(0, 0, 3)]
-        assert [row["n"] for row in client.list_rows("d.a", selected_fields=client.get_table("d.a").schema)] == [
-            1,
-            2,
-            3,
-        ]
+        assert rows(private_client, PAIR.format(private_dataset)) == [(0, 0, 3)]
+        listed = private_client.list_rows(private_client.get_table(f"{private_dataset}.a"))
+        assert sorted(row["n"] for row in listed) == [1, 2, 3]
         private_emulator.kill()
 
 
 def test_a_transaction_killed_between_delete_and_insert_never_happened(
-    private_emulator: Emulator, connect: Connect
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
 ) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d")
-    script = "DECLARE turn INT64 DEFAULT 0;" + replace_pair("d", generation=1, size=5, between=NEVER_ENDING)
-    with background(connect(private_emulator), script, "killed"):
+    make_pair(private_client, private_dataset)
+    job_id = f"killed-{private_dataset}"
+    with background(connect(private_emulator), never_ending(private_dataset), job_id):
         time.sleep(0.5)  # the deletes take milliseconds
 
         private_emulator.kill()
 
     private_emulator.restart()
 
-    assert rows(client, PAIR.format("d")) == [(0, 0, 3)]
+    assert rows(private_client, PAIR.format(private_dataset)) == [(0, 0, 3)]
     with pytest.raises(NotFound):
-        client.get_job("killed")
+        private_client.get_job(job_id)
 
 
-def test_a_job_killed_after_its_commit_is_done(private_emulator: Emulator, connect: Connect) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d")
-    script = f"DECLARE turn INT64 DEFAULT 0; {replace_pair('d', generation=1, size=5)} {NEVER_ENDING}"
-    with background(connect(private_emulator), script, "committed"):
-        while rows(client, PAIR.format("d")) == [(0, 0, 3)]:
+def test_a_job_killed_after_its_commit_is_done(
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
+) -> None:
+    make_pair(private_client, private_dataset)
+    script = f"DECLARE turn INT64 DEFAULT 0; {replace_pair(private_dataset, generation=1, size=5)} {NEVER_ENDING}"
+    job_id = f"committed-{private_dataset}"
+    with background(connect(private_emulator), script, job_id):
+        while rows(private_client, PAIR.format(private_dataset)) == [(0, 0, 3)]:
             time.sleep(0.05)
 
         private_emulator.kill()
 
     private_emulator.restart()
 
-    assert rows(client, PAIR.format("d")) == [(1, 1, 5)]
-    assert client.get_job("committed").state == "DONE"
+    assert rows(private_client, PAIR.format(private_dataset)) == [(1, 1, 5)]
+    assert private_client.get_job(job_id).state == "DONE"
 
 
 def test_sigterm_rolls_an_open_transaction_back_instead_of_waiting_for_it(
-    private_emulator: Emulator, connect: Connect
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
 ) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d")
-    script = "DECLARE turn INT64 DEFAULT 0;" + replace_pair("d", generation=1, size=5, between=NEVER_ENDING)
-    with background(connect(private_emulator), script, "stopped"):
+    make_pair(private_client, private_dataset)
+    with background(connect(private_emulator), never_ending(private_dataset), f"stopped-{private_dataset}"):
         assert private_emulator.stop() == 0
 
     private_emulator.restart()
 
-    assert rows(client, PAIR.format("d")) == [(0, 0, 3)]
+    assert rows(private_client, PAIR.format(private_dataset)) == [(0, 0, 3)]
 
 
 def test_a_transaction_that_changes_the_rows_of_an_open_one_is_refused_at_once(
-    private_emulator: Emulator, connect: Connect
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
 ) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d")
-    script = "DECLARE turn INT64 DEFAULT 0;" + replace_pair("d", generation=1, size=5, between=NEVER_ENDING)
-    with background(connect(private_emulator), script, "first"):
+    make_pair(private_client, private_dataset)
+    table = rf"table .*:{private_dataset}\.a"
+    with background(connect(private_emulator), never_ending(private_dataset), f"first-{private_dataset}"):
         time.sleep(0.5)  # the deletes take milliseconds
 
         with pytest.raises(
-            BadRequest, match=r"Transaction is aborted due to concurrent update against table .*:d\.a"
+            BadRequest, match=f"Transaction is aborted due to concurrent update against {table}"
         ) as refused:
-            client.query(replace_pair("d", generation=2, size=5)).result()
-        with pytest.raises(BadRequest, match=r"Could not serialize access to table .*:d\.a due to concurrent update"):
-            client.query("DELETE FROM d.a WHERE TRUE").result()
+            private_client.query(replace_pair(private_dataset, generation=2, size=5)).result()
+        with pytest.raises(BadRequest, match=f"Could not serialize access to {table} due to concurrent update"):
+            private_client.query(f"DELETE FROM {private_dataset}.a WHERE TRUE").result()
         private_emulator.kill()
 
     assert refused.value.errors[0]["reason"] == "invalidQuery"
     private_emulator.restart()
-    client.query(replace_pair("d", generation=3, size=5)).result()
-    assert rows(client, PAIR.format("d")) == [(3, 3, 5)]
+    private_client.query(replace_pair(private_dataset, generation=3, size=5)).result()
+    assert rows(private_client, PAIR.format(private_dataset)) == [(3, 3, 5)]
 
 
 def test_readers_never_see_half_of_a_replacement(
@@ -321,15 +316,15 @@ def test_readers_never_see_half_of_a_replacement(
     assert set(seen) == {("query", True, 2 * size), ("list", True, size)}
 
 
-def test_sigkill_at_any_instant_leaves_a_whole_pair(private_emulator: Emulator, connect: Connect) -> None:
-    client = connect(private_emulator)
-    client.create_dataset("d")
-    make_pair(client, "d", 20_000)
+def test_sigkill_at_any_instant_leaves_a_whole_pair(
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str, connect: Connect
+) -> None:
+    make_pair(private_client, private_dataset, 20_000)
     for attempt, wait in enumerate((0.05, 0.3, 0.8), start=1):
         stopped = threading.Event()
-
+        writer = connect(private_emulator)
         thread = threading.Thread(
-            target=replace_until, args=(stopped, connect(private_emulator), attempt * 1000), daemon=True
+            target=replace_until, args=(stopped, writer, private_dataset, attempt * 1000), daemon=True
         )
         thread.start()
         time.sleep(wait)
@@ -339,13 +334,13 @@ def test_sigkill_at_any_instant_leaves_a_whole_pair(private_emulator: Emulator, 
 
         private_emulator.restart()
 
-        [(a, b, n)] = rows(client, PAIR.format("d"))
+        [(a, b, n)] = rows(private_client, PAIR.format(private_dataset))
         assert (a, n) == (b, 20_000)
         if a:
-            assert client.get_job(f"attempt-{a}").state == "DONE"
+            assert private_client.get_job(f"{private_dataset}-{a}").state == "DONE"
 
 
-def replace_until(stopped: threading.Event, client: bigquery.Client, generation: int) -> None:
+def replace_until(stopped: threading.Event, client: bigquery.Client, dataset: str, generation: int) -> None:
     while not stopped.is_set():
         generation += 1
-        run_and_ignore(client, replace_pair("d", generation, 20_000), f"attempt-{generation}")
+        run_and_ignore(client, replace_pair(dataset, generation, 20_000), f"{dataset}-{generation}")

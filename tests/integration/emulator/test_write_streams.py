@@ -16,7 +16,7 @@ from google.cloud.bigquery_storage_v1 import BigQueryWriteClient, types
 from google.cloud.bigquery_storage_v1.services.big_query_write.transports import BigQueryWriteGrpcTransport
 
 from tests.fixtures.emulator import Emulator
-from tests.integration.emulator.conftest import PROJECT, Connect
+from tests.integration.emulator.conftest import PROJECT
 
 SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.string())])
 MORE_THAN_DEFAULT_THREADS = 40
@@ -172,13 +172,14 @@ def test_values_arrive_exactly(writer: BigQueryWriteClient, client: bigquery.Cli
     assert rows == batch.to_pylist()
 
 
-def test_sigterm_does_not_wait_for_a_stream_that_is_left_open(private_emulator: Emulator, connect: Connect) -> None:
-    client, closed = connect(private_emulator), threading.Event()
-    client.create_dataset("d")
-    client.query("CREATE TABLE d.t (n INT64, text STRING)").result()
+def test_sigterm_does_not_wait_for_a_stream_that_is_left_open(
+    private_emulator: Emulator, private_client: bigquery.Client, private_dataset: str
+) -> None:
+    closed = threading.Event()
+    private_client.query(f"CREATE TABLE {private_dataset}.t (n INT64, text STRING)").result()
 
     with open_writer(private_emulator) as writer:
-        stream = create_stream(writer, f"projects/{PROJECT}/datasets/d/tables/t")
+        stream = create_stream(writer, f"projects/{PROJECT}/datasets/{private_dataset}/tables/t")
 
         def requests() -> Iterator[types.AppendRowsRequest]:
             yield request(numbers(0, 10), stream)
