@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,17 +19,17 @@ class CommandLine:
 
     def __init__(self, folder: Path) -> None:
         settings = {name.upper() for name in Settings.model_fields}
-        self._environment = {name: value for name, value in os.environ.items() if name.upper() not in settings}
-        self._environment |= {"RUN_DIR": str(folder / "run"), "LAKE_URL": str(folder / "lake")}
-        self._folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if name.upper() not in settings}
+        self.folder = folder
+        self.run_dir = folder / "run"
+        self.environment |= {"RUN_DIR": str(self.run_dir), "LAKE_URL": str(folder / "lake")}
 
     def __call__(self, *arguments: str | Path) -> str:
         """Run one command to its end and return its output; fails the test when it does not exit with 0."""
-        command = [Path(sys.executable).with_name("user-analytics"), *arguments]
         done = subprocess.run(
-            command,
-            env=self._environment,
-            cwd=self._folder,
+            self.command(arguments),
+            env=self.environment,
+            cwd=self.folder,
             capture_output=True,
             timeout=RUN_TIMEOUT_SECONDS,
             check=False,
@@ -38,6 +39,33 @@ class CommandLine:
             pytest.fail(f"{' '.join(map(str, arguments))}: exit code {done.returncode}\n{said}", pytrace=False)
         return done.stdout.decode()
 
+    def start(self, *arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
+        """Start one command in a process group of its own; its standard error can be read line by line."""
+        return subprocess.Popen(
+            self.command(arguments),
+            env={**self.environment, **variables},
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
     def query(self, view: str) -> list[dict[str, str]]:
         """Rows of a view, as printed."""
         return list(csv.DictReader(self("query", view, "--format", "csv").splitlines(), strict=True))
+
+    def command(self, arguments: Sequence[str | Path]) -> list[str | Path]:
+        """What to execute."""
+        return [Path(sys.executable).with_name("user-analytics"), *arguments]
+
+
+def wait_for_stage(run: subprocess.Popen[str], stage: str) -> None:
+    """Read a started run's standard error until the stage begins; fails the test when it ends before."""
+    assert run.stderr is not None
+    said = []
+    for line in run.stderr:
+        said.append(line)
+        if line.startswith(f"{stage} "):
+            return
+    pytest.fail(f"the run ended with exit code {run.wait()} before {stage}:\n{''.join(said)}", pytrace=False)

@@ -1,0 +1,173 @@
+"""`run` as a person meets it: what it prints, what stays, and what is left when it is stopped or killed."""
+
+import os
+import random
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+import pytest
+
+from data import generate
+from tests.e2e.command_line import CommandLine, wait_for_stage
+from user_analytics.embedded.stack import embedded_stack
+from user_analytics.settings import Settings
+from user_analytics.warehouse.client import open_warehouse
+from user_analytics.warehouse.views import METRICS_VIEW, VIEWS, format_rows, query_view
+
+SEED = 20101208
+# Each stage at least once; those that others depend on more often.
+KILLED_STAGES = [
+    "start",
+    "load_purchases",
+    "ingest_purchases",
+    *["movie_review"] * 3,
+    *["publish"] * 2,
+    "views",
+    "report",
+]
+
+pytestmark = pytest.mark.timeout(1800)
+
+
+class Completed(NamedTuple):
+    """An undisturbed run: its arguments, what it printed, and the views after it."""
+
+    arguments: list[str]
+    output: str
+    views: dict[str, str]
+
+    def seconds(self, stage: str) -> float:
+        found = re.search(rf"^ *{stage} +([\d.]+)", self.output, re.MULTILINE)
+        assert found is not None, self.output
+        return float(found[1])
+
+
+@pytest.fixture(scope="module")
+def completed(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Completed:
+    inputs = tmp_path_factory.mktemp("inputs")
+    sizes = ["--reviews=60", "--purchases=600", "--customers=20", f"--seed={SEED}"]
+    generate.main([*sizes, f"--output={inputs}"])
+    arguments = ["run", f"--reviews={inputs}/movie_review.csv", f"--purchases={inputs}/user_purchase.csv"]
+    output = command_line(*arguments)
+    return Completed(arguments, output, views(command_line))
+
+
+def views(command_line: CommandLine) -> dict[str, str]:
+    """All views as `query` prints them."""
+    settings = Settings(_env_file=None, run_dir=command_line.run_dir)  # type: ignore[call-arg]
+    with embedded_stack(settings, {"warehouse"}) as complete, open_warehouse(complete) as warehouse:
+        return {view: format_rows(query_view(warehouse, view), "csv") for view in VIEWS}
+
+
+def processes_of(command_line: CommandLine) -> list[psutil.Process]:
+    """Every process that works in the pipeline's directories or was told of them."""
+    home = command_line.run_dir / "postgres" / "home"
+    marks = [str(command_line.run_dir), str(home.readlink() if home.is_symlink() else home)]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            about = [process.cwd(), *process.cmdline(), *process.environ().values()]
+            if process.status() != psutil.STATUS_ZOMBIE and any(mark in text for mark in marks for text in about):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def assert_nothing_runs(command_line: CommandLine) -> None:
+    deadline = time.monotonic() + 20
+    while left := processes_of(command_line):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def test_it_prints_figures_tops_times_and_where_to_look(completed: Completed) -> None:
+    assert re.search(r"^Published 2010-12-08 \(full\)$", completed.output, re.MULTILINE)
+    assert re.search(r"^movie_review +60 rows published, 0 quarantined$", completed.output, re.MULTILINE)
+    assert re.search(r"^user_purchase +600 rows published, 0 quarantined$", completed.output, re.MULTILINE)
+    assert "Top 5 customers by amount spent" in completed.output
+    assert "Top 5 customers by positive reviews" in completed.output
+    assert re.search(
+        r"^Looker Studio +https://lookerstudio\.google\.com/reporting/create\?", completed.output, re.MULTILINE
+    )
+    report = re.search(r"^Report +(/.*)$", completed.output, re.MULTILINE)
+    assert report is not None
+    assert "<html" in Path(report[1]).read_text()
+
+
+def test_its_top_five_is_the_views(completed: Completed) -> None:
+    _, *rows = completed.views["top_5_customers_by_amount_spent_view"].splitlines()
+    assert len(rows) == 5
+    for row in rows:
+        assert re.search(r"^ *" + r" +".join(map(re.escape, row.split(","))) + "$", completed.output, re.MULTILINE)
+
+
+def test_the_memory_of_ingestion_is_printed(completed: Completed) -> None:
+    memory = re.findall(r"^ *ingest_\w+ +[\d.]+ +(\d+)$", completed.output, re.MULTILINE)
+    assert len(memory) == 2
+    assert all(20 < int(megabytes) < 400 for megabytes in memory)
+
+
+def test_nothing_runs_when_it_has_ended(command_line: CommandLine, completed: Completed) -> None:
+    assert processes_of(command_line) == []
+
+
+def test_status_tells_what_was_published(command_line: CommandLine, completed: Completed) -> None:
+    header, row = command_line("status", "--format", "csv").splitlines()
+    published = dict(zip(header.split(","), row.split(","), strict=True))
+    assert (published["ds"], published["mode"]) == ("2010-12-08", "full")
+    assert (published["movie_review_rows"], published["user_purchase_rows"]) == ("60", "600")
+
+
+def test_while_it_runs_others_read_and_a_second_run_is_refused(command_line: CommandLine, completed: Completed) -> None:
+    with command_line.start(*completed.arguments) as first:
+        wait_for_stage(first, "movie_review")
+
+        assert command_line("query", METRICS_VIEW, "--format", "csv") == completed.views[METRICS_VIEW]
+        with command_line.start(*completed.arguments) as second:
+            _, said = second.communicate(timeout=60)
+        assert second.returncode == 1
+        assert f"is in use by process {first.pid}" in said
+
+        os.killpg(first.pid, signal.SIGINT)
+        first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert_nothing_runs(command_line)
+
+
+def test_sigterm_stops_it_and_all_it_started(command_line: CommandLine, completed: Completed) -> None:
+    with command_line.start(*completed.arguments) as run:
+        wait_for_stage(run, "ingest_reviews")
+
+        run.terminate()
+        run.communicate(timeout=60)
+
+    assert run.returncode == 128 + signal.SIGTERM
+    assert processes_of(command_line) == []
+
+
+def test_killed_at_ten_random_instants_it_leaves_nothing_running_and_the_next_run_ends_as_ever(
+    command_line: CommandLine, completed: Completed
+) -> None:
+    chance = random.Random(SEED)  # noqa: S311
+    stages = chance.sample(KILLED_STAGES, len(KILLED_STAGES))
+    kills: list[Callable[[int, int], None]] = [os.kill, os.killpg]
+    for number, stage in enumerate(stages):
+        delay = chance.uniform(0, 0.9) * completed.seconds(stage)
+        with command_line.start(*completed.arguments) as run:
+            wait_for_stage(run, stage)
+            time.sleep(delay)
+            assert run.poll() is None, f"the run ended by itself, {delay:.1f} s into {stage}"
+            kills[number % 2](run.pid, signal.SIGKILL)
+            run.communicate(timeout=60)
+        assert_nothing_runs(command_line)
+    assert views(command_line) == completed.views, "a killed run left the tables changed"
+
+    command_line(*completed.arguments)
+
+    assert views(command_line) == completed.views
