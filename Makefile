@@ -47,6 +47,11 @@ check: lint test ## Lint and test: what has to pass before a change lands
 test: dev ## Run all tests with coverage; skipped ones are listed with their reason
 	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+.PHONY: test-cloud
+test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project
+	@[ -n "$$GCP_PROJECT" ] || { echo "Name the project: make test-cloud GCP_PROJECT=my-project" >&2; exit 2; }
+	@$(BIN)/pytest tests/cloud $(ARGS)
+
 .PHONY: lint
 lint: dev ## Check style, types, SQL, YAML and shell
 	$(BIN)/ruff check

@@ -4,7 +4,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,14 +15,14 @@ RUN_TIMEOUT_SECONDS = 600
 
 
 class CommandLine:
-    """`user-analytics` on a run directory and lake of its own, whatever this machine's settings say."""
+    """`user-analytics` on a run directory and lake of its own, with `chosen` and no other settings."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, chosen: Mapping[str, str] | None = None) -> None:
         settings = {name.upper() for name in Settings.model_fields}
         self.environment = {name: value for name, value in os.environ.items() if name.upper() not in settings}
         self.folder = folder
         self.run_dir = folder / "run"
-        self.environment |= {"RUN_DIR": str(self.run_dir), "LAKE_URL": str(folder / "lake")}
+        self.environment |= {"RUN_DIR": str(self.run_dir), "LAKE_URL": str(folder / "lake"), **(chosen or {})}
 
     def __call__(self, *arguments: str | Path) -> str:
         """Run one command to its end and return its output; fails the test when it does not exit with 0."""

@@ -1,0 +1,1 @@
+"""Tests on real BigQuery, outside the default run: `make test-cloud GCP_PROJECT=…`."""
