@@ -49,7 +49,7 @@ test: dev ## Run all tests with coverage; skipped ones are listed with their rea
 
 .PHONY: test-cloud
 test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project
-	@[ -n "$$GCP_PROJECT" ] || { echo "Name the project: make test-cloud GCP_PROJECT=my-project" >&2; exit 2; }
+	@[ -n "$${GCP_PROJECT:-}" ] || { echo "Name the project: make test-cloud GCP_PROJECT=my-project" >&2; exit 2; }
 	@$(BIN)/pytest tests/cloud $(ARGS)
 
 .PHONY: lint

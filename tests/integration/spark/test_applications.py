@@ -83,8 +83,12 @@ def test_purchases_whose_application_is_killed_while_it_writes_are_staged_whole_
     while not _writes_to(killed, emulator.grpc_port):
         assert killed.poll() is None
         time.sleep(0.05)
+    workers = psutil.Process(killed.pid).children(recursive=True)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
+    assert workers
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert alive == []
     with pytest.raises(ManifestMissing):
         read_staging_manifest(store, "user_purchase", DS)
 
