@@ -29,7 +29,7 @@ from user_analytics.lake.store import Store, open_store
 from user_analytics.progress import Stage, StageProgress
 from user_analytics.report.figures import Figures
 from user_analytics.report.reading import read_figures
-from user_analytics.report.write import write_report
+from user_analytics.report.write import write_page
 from user_analytics.sample import sample_file
 from user_analytics.settings import Settings
 from user_analytics.source import latest_invoice_day, load_purchases
@@ -132,14 +132,11 @@ def _run(
         with progress.stage("views"):
             create_views(warehouse)
         times = progress.times()  # before the report's own stage, which has no time yet
+        links = looker_links(settings)
         with progress.stage("report") as stage:
-            stage.result = write_report(warehouse, store, ds, stage_times=times)
-        return Outcome(
-            figures=read_figures(warehouse, store, ds),
-            report=stage.result,
-            links=looker_links(settings),
-            stages=progress.stages,
-        )
+            figures = read_figures(warehouse, store, ds)
+            stage.result = write_page(store, figures, links, times)
+        return Outcome(figures, stage.result, links, progress.stages)
 
 
 def _reviews(settings: Settings, request: Request, progress: StageProgress) -> str:

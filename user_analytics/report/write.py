@@ -7,10 +7,11 @@ import structlog
 
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store
+from user_analytics.report.figures import Figures
 from user_analytics.report.page import render_page
 from user_analytics.report.reading import read_figures
 from user_analytics.warehouse.client import Warehouse
-from user_analytics.warehouse.looker import looker_links
+from user_analytics.warehouse.looker import LookerLinks, looker_links
 
 log = structlog.get_logger()
 
@@ -23,9 +24,14 @@ def write_report(
     `stage_times` are seconds by stage, in the order to show; None where the stages ran apart from each
     other. Raises WarehouseError when the tables do not hold `ds`, LakeError when the store refuses.
     """
-    page = render_page(read_figures(warehouse, store, ds), looker_links(warehouse.settings), stage_times).encode()
-    key = keys.report_page(ds)
+    return write_page(store, read_figures(warehouse, store, ds), looker_links(warehouse.settings), stage_times)
+
+
+def write_page(store: Store, figures: Figures, links: LookerLinks, stage_times: Mapping[str, float] | None) -> str:
+    """Write the report of figures that were read already, as `write_report` does."""
+    page = render_page(figures, links, stage_times).encode()
+    key = keys.report_page(figures.ds)
     store.put(key, page)
     address = f"{store.url}/{key}"
-    log.info("reported", ds=str(ds), address=address, bytes=len(page))
+    log.info("reported", ds=str(figures.ds), address=address, bytes=len(page))
     return address
