@@ -2,9 +2,11 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -76,14 +78,13 @@ def test_reviews_are_staged_with_their_sentiment(
 def test_purchases_whose_application_is_killed_while_it_writes_are_staged_whole_by_the_next(
     applications: Applications, warehouse: Warehouse, store: LocalStore, emulator: Emulator
 ) -> None:
-    numbers = [f"{number:06}" for number in range(100_000)]
-    write_raw(store, "user_purchase", [list(map(purchase, numbers[:50_000])), list(map(purchase, numbers[50_000:]))])
+    numbers = write_many_purchases(store)
     command, environment = applications.submission("user_purchase", DS)
     killed = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
-    while not _writes_to(killed, emulator.grpc_port):
+    while not writes_to(psutil.Process(killed.pid), emulator.grpc_port):
         assert killed.poll() is None
         time.sleep(0.05)
-    workers = psutil.Process(killed.pid).children(recursive=True)
+    workers = descendants(killed)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert workers
@@ -97,12 +98,53 @@ def test_purchases_whose_application_is_killed_while_it_writes_are_staged_whole_
     assert invoice_numbers(warehouse, store) == numbers
 
 
-def _writes_to(process: subprocess.Popen[bytes], port: int) -> bool:
-    """Whether the process (spark-submit becomes the JVM) has a connection to the Storage API."""
-    return any(
-        connection.raddr and connection.raddr.port == port
-        for connection in psutil.Process(process.pid).net_connections("tcp")
-    )
+def test_purchases_are_staged_once_each_when_an_executor_dies_while_it_writes(
+    applications: Applications, warehouse: Warehouse, store: LocalStore, emulator: Emulator
+) -> None:
+    numbers = write_many_purchases(store)
+    command, environment = applications.submission("user_purchase", DS)
+    on_two_executors = {
+        "spark.master": "local-cluster[2,1,1024]",
+        "spark.executor.memory": "1g",
+        "spark.executor.extraJavaOptions": shlex.join(
+            [
+                f"-Djavax.net.ssl.trustStore={emulator.truststore}",
+                f"-Djavax.net.ssl.trustStorePassword={emulator.truststore_password}",
+            ]
+        ),
+    }
+    application = command.index(next(word for word in command if word.endswith(".py")))
+    for name, value in on_two_executors.items():
+        command[application:application] = ["--conf", f"{name}={value}"]
+    driver = subprocess.Popen(command, env={**environment, "SPARK_SCALA_VERSION": "2.12"}, stderr=subprocess.PIPE)
+    while not (executors := [child for child in descendants(driver) if writes_to(child, emulator.grpc_port)]):
+        assert driver.poll() is None
+        time.sleep(0.05)
+    executors[0].kill()
+    _, warnings = driver.communicate(timeout=SECONDS)
+    assert b"Lost executor" in warnings
+    assert driver.returncode == 0
+    assert invoice_numbers(warehouse, store) == numbers
+
+
+def write_many_purchases(store: LocalStore) -> list[str]:
+    """Raw purchases that take seconds to write, in two files; their invoice numbers."""
+    numbers = [f"{number:06}" for number in range(100_000)]
+    write_raw(store, "user_purchase", [list(map(purchase, half)) for half in (numbers[:50_000], numbers[50_000:])])
+    return numbers
+
+
+def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(process.pid).children(recursive=True)
+    return []
+
+
+def writes_to(process: psutil.Process, port: int) -> bool:
+    """Whether a process has a connection to the Storage API."""
+    with suppress(psutil.NoSuchProcess):
+        return any(each.raddr and each.raddr.port == port for each in process.net_connections("tcp"))
+    return False
 
 
 def test_an_altered_file_ends_the_application_with_one_line_that_names_it(
