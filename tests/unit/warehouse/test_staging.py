@@ -52,7 +52,7 @@ def test_both_tables_are_read_with_their_digests(staged: LocalStore) -> None:
 
 def test_a_staging_table_that_is_not_of_the_manifests_attempt_is_refused(staged: LocalStore) -> None:
     write_staging(staged, "user_purchase", staging_table="movie_review`; drop table x; --")
-    with pytest.raises(PublishRefused, match="names movie_review`; .* but its attempt's table is user_purchase__2010"):
+    with pytest.raises(PublishRefused, match=r"names movie_review`; .* but its attempt's table is user_purchase__2010"):
         read_staged(staged, DS)
 
 
