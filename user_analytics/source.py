@@ -68,13 +68,12 @@ def load_purchases(settings: Settings, csv_path: Path) -> int:
     cannot be taken; then the table is as it was.
     """
     try:
-        with csv_path.open("rb") as file:
-            header = CsvRecords(file, str(csv_path), COLUMNS).header
+        with csv_path.open("rb") as file, CsvRecords(file, str(csv_path), COLUMNS) as records:
+            header = records.header
         if unknown := sorted(set(header) - set(COLUMNS)):
             raise InputError(f"{csv_path}: {TABLE} has no column {', '.join(unknown)}")
+        _refuse_end_marker(csv_path)
         with csv_path.open("rb") as file:
-            _refuse_end_marker(file, csv_path)
-            file.seek(0)
             if file.read(len(UTF8_MARK)) != UTF8_MARK:
                 file.seek(0)
             rows = _replace(settings, header, file, csv_path)
@@ -114,20 +113,23 @@ def _replace(settings: Settings, header: list[str], file: BinaryIO, csv_path: Pa
         return int(cursor.rowcount)
 
 
-def _refuse_end_marker(file: BinaryIO, csv_path: Path) -> None:
-    for number, line in enumerate(file, start=1):
-        if line.startswith(b"\\.") and line.rstrip(b"\r\n") == b"\\.":
-            raise InputError(
-                f"{csv_path}: line {number} is \\. which Postgres before version 18 takes for the end of the data"
-            )
+def _refuse_end_marker(csv_path: Path) -> None:
+    """Refuse a record `\\.`: up to version 17 Postgres takes it for the end and drops what follows."""
+    with csv_path.open("rb") as file:
+        if not any(line.rstrip(b"\r\n") == b"\\." for line in file):
+            return
+    with csv_path.open("rb") as file, CsvRecords(file, str(csv_path), COLUMNS) as records:
+        for record in records:
+            if record.fields == ["\\."]:
+                raise InputError(f"{csv_path}: line {record.line} is \\. instead of a row")
 
 
 def _refused_row(error: psycopg2.Error, csv_path: Path) -> InputError:
     """What Postgres says against a row, with the file and line."""
     message = error.diag.message_primary or str(error)
     if "unterminated CSV quoted field" in message:
-        with csv_path.open("rb") as file:
-            for _ in CsvRecords(file, str(csv_path), COLUMNS):  # raises, naming the line of the quote
+        with csv_path.open("rb") as file, CsvRecords(file, str(csv_path), COLUMNS) as records:
+            for _ in records:  # raises, naming the line of the quote
                 pass
     where = re.search(r"line (\d+)(?:, column (\w+))?", error.diag.context or "")
     line = f"line {where[1]}" if where else "a row"
@@ -180,7 +182,7 @@ def _explained(error: psycopg2.Error, settings: Settings) -> UserAnalyticsError:
         return InputError(f"{settings.source_user} lacks a right on {place}: {message}")
     if code is None and _refused(str(error)):
         return InputError(f"{place} refused the connection: {message}; check SOURCE_USER, SOURCE_PASSWORD and so on")
-    if code is None or code[:2] in ("08", "57"):
+    if code is None or (code[:2] in ("08", "57") and code != errorcodes.QUERY_CANCELED):
         return Unreachable(f"{place} closed the connection ({message}): nothing was changed, run it again")
     return InputError(f"{place}: {message}")
 

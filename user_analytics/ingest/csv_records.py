@@ -8,7 +8,8 @@ import csv
 from collections.abc import Iterator
 from functools import partial
 from io import TextIOWrapper
-from typing import BinaryIO, NamedTuple
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
 
 from user_analytics.errors import InputError
 
@@ -32,6 +33,7 @@ class Record(NamedTuple):
 class CsvRecords:
     """Iterator over the data records of a CSV file with a header line. Lines without a character are skipped.
 
+    A context manager that leaves `stream` open; it reads ahead.
     `source` names the file in messages. Takes LF and CRLF line ends and a byte order mark. Raises
     InputError for what no record can be read from: no header or one without a column of `required`,
     lines that end in CR alone, UTF-16, a quote that is open at the end, a record of more than
@@ -45,7 +47,19 @@ class CsvRecords:
         self._characters = 0
         csv.field_size_limit(max(csv.field_size_limit(), RECORD_CHARACTERS))
         self._reader = csv.reader(self._read_lines(), strict=True)
-        self.header = self._read_header(required)
+        try:
+            self.header = self._read_header(required)
+        except BaseException:
+            self._text.detach()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._text.detach()
 
     def __iter__(self) -> Iterator[Record]:
         reader = self._reader

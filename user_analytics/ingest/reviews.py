@@ -66,9 +66,10 @@ def ingest_reviews(settings: Settings, store: Store, ds: date, *, source: str | 
     hashed = _Hashed(store.open(key))
     with (
         BufferedReader(hashed, READ_BYTES) as stored,
+        CsvRecords(stored, source, COLUMNS) as records,
         Quarantine(store, keys.quarantine_part(TABLE, ds, attempt)) as quarantine,
     ):
-        sum_cid = _split(CsvRecords(stored, source, COLUMNS), parts, quarantine)
+        sum_cid = _split(records, parts, quarantine)
         if hashed.size != size:
             raise CorruptObject(f"{store.url}/{key}: {size} bytes were written and {hashed.size} came back")
         files, quarantined = parts.finish(), quarantine.finish()

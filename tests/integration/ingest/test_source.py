@@ -68,6 +68,9 @@ def with_detail(detail: str | None) -> tuple[object, ...]:
         pytest.param(
             HEADER + ROW.replace(b"WHITE HEART", b'"a ""b"", c\nd"'), [with_detail('a "b", c\nd')], id="quotes"
         ),
+        pytest.param(
+            HEADER + ROW.replace(b"WHITE HEART", b'"a\n\\.\nb"'), [with_detail("a\n\\.\nb")], id="quoted end marker"
+        ),
         pytest.param(HEADER + ROW.replace(b"WHITE HEART", b""), [with_detail(None)], id="nothing is NULL"),
         pytest.param(HEADER + ROW.replace(b"WHITE HEART", b'""'), [with_detail("")], id="quoted nothing is text"),
         pytest.param(HEADER + ROW.replace(b"17850", b""), [(*LOADED[:6], None, LOADED[7])], id="guest"),
@@ -111,7 +114,7 @@ def test_a_file_replaces_the_table(
         pytest.param(
             HEADER + ROW + ROW.replace(b"WHITE", b'"WHITE') + ROW, "a quote opened in the record at line 3", id="open"
         ),
-        pytest.param(HEADER + ROW + b"\\.\n" + ROW, r"line 3 is \\\. which Postgres", id="end marker of Postgres"),
+        pytest.param(HEADER + ROW + b"\\.\n" + ROW, r"line 3 is \\\. instead of a row", id="end marker of Postgres"),
         pytest.param(b"", "it is empty or has no header line", id="empty"),
         pytest.param(HEADER.replace(b"detail", b"text") + ROW, "its header has no column detail", id="column missing"),
         pytest.param(
