@@ -56,7 +56,7 @@ ACCEPTED_TYPES = {
 }
 
 BLOCK_BYTES = 2 << 20
-READ_OPTIONS = csv.ReadOptions(column_names=[*SCHEMA.names, REJECTED.name], block_size=2 * BLOCK_BYTES)
+COLUMN_NAMES = [*SCHEMA.names, REJECTED.name]
 PARSE_OPTIONS = csv.ParseOptions(newlines_in_values=True)
 # COPY writes NULL as nothing and an empty text as "".
 CONVERT_OPTIONS = csv.ConvertOptions(
@@ -186,7 +186,9 @@ class _Rows:
         """Parse and pass on what was taken."""
         if not self._block:
             return
-        table = csv.read_csv(BytesIO(b"".join(self._block)), READ_OPTIONS, PARSE_OPTIONS, CONVERT_OPTIONS)
+        body = b"".join(self._block)
+        options = csv.ReadOptions(column_names=COLUMN_NAMES, block_size=len(body))  # a row must not span blocks
+        table = csv.read_csv(BytesIO(body), options, PARSE_OPTIONS, CONVERT_OPTIONS)
         self._block.clear()
         self._block_bytes = 0
         for batch in table.to_batches():

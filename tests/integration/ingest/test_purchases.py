@@ -24,7 +24,7 @@ from tests.fixtures.programs import peak_megabytes
 from user_analytics import __version__
 from user_analytics.embedded.postgres import PostgresServer
 from user_analytics.embedded.processes import free_port
-from user_analytics.errors import InputError, ManifestMissing, SettingsError, Unreachable
+from user_analytics.errors import InputError, LakeError, ManifestMissing, SettingsError, Unreachable
 from user_analytics.ingest import parts, purchases
 from user_analytics.ingest.purchases import SCHEMA, ingest_purchases
 from user_analytics.ingest.quarantine import read_quarantine
@@ -128,6 +128,7 @@ def test_a_table_as_designed_is_extracted_with_its_types(source: SourceDatabase,
         pytest.param({"invoice_number": "", "stock_code": ""}, id="empty keys"),
         pytest.param({"detail": 'a "b", c\r\nd\n\\.\n\te\rf'}, id="quotes, commas, line ends"),
         pytest.param({"detail": "NULL", "country": "\\N"}, id="texts that mean NULL elsewhere"),
+        pytest.param({"detail": "long, " * 1_750_000}, id="10 MB"),
         pytest.param({"detail": " crème brûlée 🍮 "}, id="not ASCII"),
         pytest.param({"invoice_date": datetime(2010, 12, 8, 1, 2, 3, 456789, UTC)}, id="microseconds"),
         pytest.param({"invoice_date": datetime(2010, 12, 8, 1, 2, 3, 500000, UTC)}, id="half a second"),
@@ -459,6 +460,16 @@ def test_a_column_of_a_type_without_meaning_is_named(
     refuse(empty_source.settings, store, InputError, f"column {column} is {kind}; it must be one of ")
 
 
+@pytest.mark.parametrize("server", ["postgres_18", "postgres_15"])
+def test_a_text_that_is_not_utf_8_is_an_error(server: str, request: pytest.FixtureRequest, store: LocalStore) -> None:
+    with new_database(request.getfixturevalue(server), "template template0 encoding 'SQL_ASCII'") as source:
+        source.execute(render_sql("postgres/schema.sql"))
+        insert(source)
+        source.execute(r"set client_encoding = 'SQL_ASCII'; update retail.user_purchase set detail = E'\xff'")
+
+        refuse(source.settings, store, InputError, 'at .*: invalid byte sequence for encoding "UTF8": 0xff')
+
+
 def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(source: SourceDatabase, store: LocalStore) -> None:
     settings = source.settings.model_copy(update={"source_password": SecretStr("wrong-secret")})
     began = time.monotonic()
@@ -546,6 +557,15 @@ def test_postgres_dying_in_the_middle_is_an_error_and_shows_nothing(
     )  # fmt: skip
 
     assert len(list(store.list("raw/"))) > 0
+
+
+def test_a_store_that_becomes_full_in_the_middle_is_an_error_and_shows_nothing(
+    large_source: SourceDatabase, store: LocalStore
+) -> None:
+    def full() -> None:
+        raise LakeError("no space left")
+
+    refuse(large_source.settings, cast("Store", Intercepted(store, full)), LakeError, "^no space left$")
 
 
 def test_rows_changed_meanwhile_are_read_as_they_were(large_source: SourceDatabase, store: LocalStore) -> None:
