@@ -33,7 +33,13 @@ from user_analytics.report.write import write_page
 from user_analytics.sample import sample_file
 from user_analytics.settings import Settings
 from user_analytics.source import latest_invoice_day, load_purchases
-from user_analytics.spark.submit import Truststore, check_java, local_environment, spark_submit_command
+from user_analytics.spark.submit import (
+    Truststore,
+    check_java,
+    local_environment,
+    spark_submit_command,
+    temporary_directory,
+)
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.looker import LookerLinks, looker_links
 from user_analytics.warehouse.publish import publish
@@ -123,6 +129,8 @@ def _run(
         _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),
     ]
     _run_side_by_side(settings.run_dir, progress, ingestions)
+    # What an application leaves that was killed.
+    shutil.rmtree(temporary_directory(settings), ignore_errors=True)
     applications = [_application(settings, store, table, ds, request) for table in get_args(Table)]
     _run_side_by_side(settings.run_dir, progress, applications)
     with open_warehouse(settings) as warehouse:

@@ -113,6 +113,10 @@ class PostgresServer:
         """Process id of the running postmaster."""
         return int((_home(self._run_dir, self._account) / "cluster/data/postmaster.pid").read_text().split("\n", 1)[0])
 
+    def died(self) -> str | None:
+        """How it ended by itself; None while it runs."""
+        return self._program.died() if self._program is not None else None
+
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this server as the source."""
         return settings.model_copy(

@@ -56,6 +56,11 @@ class RunningProgram:
         """Exit code (128 + N for signal N), None while it runs."""
         return self._process.poll()
 
+    def died(self) -> str | None:
+        """How it ended and where its log is, for a program that was to run on; None while it does."""
+        exit_code = self.exit_code()
+        return None if exit_code is None else f"{self.name} ended with exit code {exit_code} (its log: {self.log_file})"
+
     def wait(self) -> int:
         """Wait for its end; its exit code."""
         while (exit_code := self.exit_code()) is None:

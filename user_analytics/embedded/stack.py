@@ -17,7 +17,7 @@ import structlog
 from user_analytics.embedded.postgres import PostgresServer, embedded_binaries
 from user_analytics.embedded.processes import stop_leftovers
 from user_analytics.embedded.warehouse import EmulatorServer
-from user_analytics.errors import StackError
+from user_analytics.errors import StackError, UserAnalyticsError
 from user_analytics.settings import Settings
 
 log = structlog.get_logger()
@@ -43,8 +43,8 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
     """Start the embedded ones among `needs`; yields `settings` completed with their addresses.
 
     A `read_only` command that needs the warehouse alone uses that of a run in progress, if there is one.
-    Raises StackError when the run directory is another command's now, when a part does not start, or when
-    there is nothing to read.
+    Raises StackError when the run directory is another command's now, when a part does not start or ends by
+    itself, or when there is nothing to read.
     """
     parts = needs & embedded_parts(settings)
     if not parts:
@@ -64,16 +64,23 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
             raise
         stop_leftovers(settings.run_dir)
         emulator = EmulatorServer(settings.run_dir)
+        servers: list[EmulatorServer | PostgresServer] = [emulator]
         if "warehouse" in parts:
             started.callback(emulator.stop)
             emulator.launch()
         if "source" in parts:
             postgres = started.enter_context(PostgresServer(embedded_binaries(), settings.run_dir))
+            servers.append(postgres)
             settings = postgres.complete(settings)
         if "warehouse" in parts:
             emulator.wait_until_ready()
             settings = emulator.complete(settings)
-        yield settings
+        try:
+            yield settings
+        except UserAnalyticsError as error:
+            if deaths := [death for server in servers if (death := server.died())]:
+                raise StackError(f"{'; '.join(deaths)}. What failed for it: {error}") from error
+            raise
 
 
 @contextmanager

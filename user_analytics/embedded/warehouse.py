@@ -94,6 +94,10 @@ class EmulatorServer:
             self._program.stop()
             self._program = None
 
+    def died(self) -> str | None:
+        """How it ended by itself; None while it runs."""
+        return self._program.died() if self._program is not None else None
+
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this emulator as the warehouse."""
         rest, grpc = self._ports

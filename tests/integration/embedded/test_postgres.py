@@ -35,7 +35,8 @@ def answer(server: PostgresServer, query: str) -> object:
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(query)
-            return cursor.fetchone()[0] if cursor.description else None
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
     finally:
         connection.close()
 

@@ -16,7 +16,7 @@ from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
 from user_analytics.embedded.stack import embedded_stack, locked
 from user_analytics.embedded.warehouse import EmulatorServer
-from user_analytics.errors import StackError
+from user_analytics.errors import InputError, StackError
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import open_warehouse
 
@@ -95,6 +95,25 @@ def test_a_failure_inside_stops_what_was_started(settings: Settings) -> None:
 
     assert len(pids) == 1
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings) -> None:
+    def fail() -> None:
+        postgres = psutil.Process(recorded_processes(settings.run_dir)["postgres"])
+        supervisor = postgres.parent()
+        assert supervisor is not None
+        postgres.kill()
+        deadline = time.monotonic() + 15
+        while supervisor.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        raise InputError("the source closed the connection")
+
+    with (
+        pytest.raises(StackError, match=r"postgres ended with exit code 137 \(its log: .*the source closed"),
+        embedded_stack(settings, {"source"}),
+    ):
+        fail()
 
 
 def test_a_part_that_does_not_start_is_an_error_and_the_other_is_stopped(settings: Settings) -> None:
