@@ -9,6 +9,7 @@ import pytest
 
 from data import generate
 from tests.e2e.command_line import CommandLine, wait_for_stage
+from user_analytics.embedded.postgres import remove_data
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -126,6 +127,7 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Small
         pytest.skip("only root can mount a small file system")
     disk = SmallDisk(tmp_path, request.param)
     yield disk
+    remove_data(disk.seen)
     disk.holder.kill()
     disk.holder.communicate()
 
