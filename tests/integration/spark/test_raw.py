@@ -3,12 +3,13 @@
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import count, spark_partition_id
+from pyspark.sql.pandas.types import from_arrow_schema
 
-from tests.fixtures.spark import DS, collect, purchase, put_file, review, write_raw
+from tests.fixtures.spark import DS, SCHEMAS, collect, purchase, put_file, review, write_raw
 from user_analytics.errors import CorruptObject, LakeError
 from user_analytics.lake import keys
 from user_analytics.lake.local_store import LocalStore
-from user_analytics.lake.manifest import RawManifest
+from user_analytics.lake.manifest import RawManifest, Table
 from user_analytics.spark.application import explained
 from user_analytics.spark.raw import read_raw
 
@@ -29,6 +30,14 @@ def test_each_file_is_a_task_of_its_own(spark: SparkSession, spark_lake: LocalSt
     manifest = write_raw(spark_lake, "movie_review", [[review(1), review(2)], [review(3)], [review(4)]]).manifest
     tasks = read_raw(spark, manifest).groupBy(spark_partition_id().alias("task")).agg(count("*").alias("rows"))
     assert sorted(row["rows"] for row in collect(tasks)) == [1, 1, 2]
+
+
+@pytest.mark.parametrize("table", ["movie_review", "user_purchase"])
+def test_columns_have_the_types_that_ingestion_writes(
+    spark: SparkSession, spark_lake: LocalStore, table: Table
+) -> None:
+    rows = read_raw(spark, write_raw(spark_lake, table, []).manifest)
+    assert rows.schema.simpleString() == from_arrow_schema(SCHEMAS[table]).simpleString()
 
 
 def test_a_manifest_without_files_is_a_table_without_rows(spark: SparkSession, spark_lake: LocalStore) -> None:
