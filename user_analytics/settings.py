@@ -6,12 +6,14 @@ A source or warehouse that is not configured is the embedded one of `make run`.
 
 import difflib
 import os
+import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from user_analytics.errors import SettingsError
@@ -19,7 +21,10 @@ from user_analytics.errors import SettingsError
 # Variables that other software sets and that share a prefix with ours: Kubernetes service
 # links of a Service `bigquery-emulator`, and the reproducible-builds convention.
 FOREIGN_VARIABLES = ("BIGQUERY_EMULATOR_", "SOURCE_DATE_EPOCH")
-OWN_PREFIXES = ("BIGQUERY_", "LAKE_", "PURCHASES_", "REVIEWS_", "SOURCE_")
+OWN_PREFIXES = ("BIGQUERY_", "LAKE_", "REVIEWS_", "SOURCE_")
+# Similarity (difflib's ratio) from which another name is taken for a misspelt one of ours:
+# GCP_PROJEKT and LOOKBACK_DAY are, GCP_PROJECT_ID (0.88, common elsewhere) is not.
+MISSPELT_FROM = 0.9
 
 
 def _known_timezone(name: str) -> str:
@@ -30,6 +35,36 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+def _address(value: str) -> str:
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{error}") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("it must be like http://HOST:PORT")
+    if parts.username is not None or parts.path or parts.query or parts.fragment:
+        raise ValueError("it must be like http://HOST:PORT, with nothing before the host or after the port")
+    return value
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("it must be like HOST:PORT, with a port from 1 to 65535")
+    return value
+
+
+def _lake(value: str) -> str:
+    if value.startswith("s3:") and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+        raise ValueError("it must be a directory, or s3://BUCKET with the name of a bucket and nothing after it")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
+
+
 class Settings(BaseSettings):
     """Typed settings; field names are the variables' names in lower case."""
 
@@ -37,10 +72,10 @@ class Settings(BaseSettings):
         env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
 
-    lake_url: str = Field(".run/lake", description="a directory, or s3://BUCKET on MinIO or S3")
-    lake_endpoint: str = Field(
-        "http://127.0.0.1:9000", pattern=r"^https?://[^/]+$", description="S3 API address for an s3:// lake"
+    lake_url: Annotated[str, AfterValidator(_lake)] = Field(
+        ".run/lake", description="a directory, or s3://BUCKET on MinIO or S3"
     )
+    lake_endpoint: Address = Field("http://127.0.0.1:9000", description="S3 API address for an s3:// lake")
     lake_region: str = Field("us-east-1", description="region of the bucket")
     lake_access_key: SecretStr | None = Field(None, description="S3 access key")
     lake_secret_key: SecretStr | None = Field(None, description="S3 secret key")
@@ -68,12 +103,8 @@ class Settings(BaseSettings):
         "user_analytics_staging", pattern=r"^\w+$", description="dataset of the staging tables"
     )
     bigquery_location: str = Field("US", description="location of both datasets")
-    bigquery_endpoint: str | None = Field(
-        None, pattern=r"^https?://[^/]+$", description="REST address of an emulator; unset = Google's"
-    )
-    bigquery_grpc_endpoint: str | None = Field(
-        None, pattern=r"^[^/]+:\d+$", description="Storage API host:port of an emulator (TLS)"
-    )
+    bigquery_endpoint: Address | None = Field(None, description="REST address of an emulator; unset = Google's")
+    bigquery_grpc_endpoint: HostAndPort | None = Field(None, description="Storage API host:port of an emulator (TLS)")
     bigquery_labels: Json[dict[str, str]] = Field(
         '{"app":"user-analytics"}',  # type: ignore[arg-type]  # defaults are parsed too
         description="labels on every BigQuery job, as JSON",
@@ -89,32 +120,50 @@ class Settings(BaseSettings):
         Decimal("0.01"), ge=0, le=1, description="share of quarantined source rows above which publishing stops"
     )
     lookback_days: int = Field(3, ge=0, le=3660, description="days before the date that an incremental run reads again")
-    connect_timeout_seconds: float = Field(60, gt=0, description="how long to wait for a server that does not answer")
+    connect_timeout_seconds: float = Field(
+        60, ge=0.1, le=86400, allow_inf_nan=False, description="how long to wait for a server that does not answer"
+    )
     run_dir: Path = Field(Path(".run"), description="where the embedded stack keeps its data")
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console on a terminal, JSON otherwise"
     )
 
+    @model_validator(mode="after")
+    def _addresses_are_used(self) -> Self:
+        """An address without what makes the pipeline use it would be ignored without a word."""
+        emulator = (self.bigquery_endpoint, self.bigquery_grpc_endpoint)
+        if self.gcp_project is None and any(emulator):
+            raise ValueError("BIGQUERY_ENDPOINT and BIGQUERY_GRPC_ENDPOINT need GCP_PROJECT")
+        if any(emulator) and not all(emulator):
+            raise ValueError("BIGQUERY_ENDPOINT and BIGQUERY_GRPC_ENDPOINT go together")
+        if self.source_host is None and self.source_password is not None:
+            raise ValueError("SOURCE_PASSWORD needs SOURCE_HOST")
+        return self
+
 
 def load_settings() -> Settings:
     """Read and check all settings; raises SettingsError naming each variable at fault."""
     known = {name.upper() for name in Settings.model_fields}
-    problems = [
-        _unknown(name, known)
-        for name in sorted(os.environ)
-        if name.startswith(OWN_PREFIXES) and not name.startswith(FOREIGN_VARIABLES) and name not in known
-    ]
+    problems = [_unknown(name, known) for name in sorted(os.environ) if _is_meant_for_us(name, known)]
     try:
         settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
         for detail in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in detail["loc"]).upper()
             problems.append(
-                _unknown(name, known) if detail["type"] == "extra_forbidden" else f"{name}: {detail['msg']}"
+                _unknown(name, known)
+                if detail["type"] == "extra_forbidden"
+                else ": ".join(filter(None, (name, detail["msg"].removeprefix("Value error, "))))
             )
     if problems:
         raise SettingsError("wrong settings (environment or .env; .env.example lists all):\n  " + "\n  ".join(problems))
     return settings
+
+
+def _is_meant_for_us(name: str, known: set[str]) -> bool:
+    if name in known or name.startswith(FOREIGN_VARIABLES):
+        return False
+    return name.startswith(OWN_PREFIXES) or bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_FROM))
 
 
 def _unknown(name: str, known: set[str]) -> str:

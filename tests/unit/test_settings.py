@@ -52,7 +52,14 @@ def test_an_unknown_name_in_the_file_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["BIGQUERY_EMULATOR_SERVICE_HOST", "BIGQUERY_EMULATOR_PORT_9050_TCP", "SOURCE_DATE_EPOCH", "PATH"]
+    "name",
+    [
+        "BIGQUERY_EMULATOR_SERVICE_HOST",
+        "BIGQUERY_EMULATOR_PORT_9050_TCP",
+        "SOURCE_DATE_EPOCH",
+        "GCP_PROJECT_ID",
+        "PATH",
+    ],
 )
 def test_variables_of_other_software_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, os.environ.get(name, "10.96.0.7"))
@@ -68,7 +75,14 @@ def test_variables_of_other_software_are_left_alone(monkeypatch: pytest.MonkeyPa
         ("MAX_QUARANTINE_RATIO", "1.5"),
         ("LOOKBACK_DAYS", "-1"),
         ("BIGQUERY_ENDPOINT", "localhost:9050"),
+        ("BIGQUERY_GRPC_ENDPOINT", "localhost:99999"),
         ("BIGQUERY_DATASET", "a.b"),
+        ("LAKE_URL", "s3:/user-analytics"),
+        ("LAKE_URL", "s3://user-analytics/prefix"),
+        ("LAKE_ENDPOINT", "http://localhost:99999"),
+        ("LAKE_ENDPOINT", "http://user:hunter2@localhost:9000"),
+        ("CONNECT_TIMEOUT_SECONDS", "inf"),
+        ("CONNECT_TIMEOUT_SECONDS", "0.0001"),
         ("BIGQUERY_LABELS", "app=x"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -78,7 +92,36 @@ def test_a_malformed_value_is_an_error_that_names_the_variable(
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=name) as error:
+        load_settings()
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"BIGQUERY_ENDPOINT": "http://h:1", "BIGQUERY_GRPC_ENDPOINT": "h:2"}, "need GCP_PROJECT"),
+        ({"BIGQUERY_ENDPOINT": "http://h:1", "GCP_PROJECT": "p"}, "BIGQUERY_GRPC_ENDPOINT go together"),
+        ({"SOURCE_PASSWORD": "hunter2"}, "SOURCE_PASSWORD needs SOURCE_HOST"),
+    ],
+)
+def test_a_setting_that_would_be_ignored_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=message):
+        load_settings()
+
+
+@pytest.mark.parametrize(("name", "meant"), [("GCP_PROJEKT", "GCP_PROJECT"), ("LOOKBACK_DAY", "LOOKBACK_DAYS")])
+def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(
+    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    with pytest.raises(SettingsError, match=rf"{name}: no such setting; did you mean {meant}\?"):
         load_settings()
 
 
@@ -91,6 +134,7 @@ def test_all_problems_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_do_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_HOST", "db")
     for name in ("SOURCE_PASSWORD", "LAKE_ACCESS_KEY", "LAKE_SECRET_KEY"):
         monkeypatch.setenv(name, "hunter2")
 
@@ -106,6 +150,14 @@ def test_the_example_file_lists_every_setting_with_its_default_and_what_it_means
     assert set(listed) == set(Settings.model_fields)
     for name, field in Settings.model_fields.items():
         assert str(field.description) in listed[name]
+
+
+def test_the_readme_lists_every_setting_and_what_it_means() -> None:
+    readme = (REPOSITORY / "README.md").read_text()
+
+    for name, field in Settings.model_fields.items():
+        assert f"| `{name.upper()}` |" in readme
+        assert f"| {field.description} |" in readme
 
 
 def test_the_example_file_is_accepted_with_every_line_in_force() -> None:
