@@ -15,8 +15,8 @@ ARGS ?=             ## run, test: further arguments for user-analytics run, or f
 
 VENV := .venv
 BIN := $(VENV)/bin
-UV_VERSION := 0.13.9
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
+JARS := $(addprefix $(CACHE)/jars/,$(shell sed -n 's/^[^\#:]*:\([^:]*\):\([^ ]*\) .*/\1-\2.jar/p' requirements/jars.txt))
 MINIO_VERSION := $(shell sed -n 's|^.*github.com/minio/minio \(v[^ ]*\).*|\1|p' images/minio/go.mod)
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
@@ -31,7 +31,7 @@ run: setup ## Run the whole pipeline here: ingest, Spark, BigQuery, views, repor
 	  $(if $(strip $(DATE)),--date '$(strip $(DATE))') --mode '$(strip $(MODE))' $(ARGS)
 
 .PHONY: setup
-setup: $(VENV)/.embedded ## Install what `make run` needs into .venv and the jars into the cache (done by it when needed)
+setup: $(VENV)/.embedded $(JARS) ## Install what `make run` needs into .venv and the jars into the cache (done by it when needed)
 
 .PHONY: clean
 clean: ## Stop what runs here and remove all data and environments of this checkout (not the caches)
@@ -68,7 +68,7 @@ format: dev ## Rewrite Python and SQL in the house style
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
 
 .PHONY: dev
-dev: $(VENV)/.dev ## Install what tests and lint need into .venv
+dev: $(VENV)/.dev $(JARS) ## Install what tests and lint need into .venv
 
 .PHONY: test-tools
 test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source), Debian's Postgres 15 and Chromium
@@ -90,6 +90,7 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml
 	compile -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
 	compile -c requirements/dev.txt --extra spark pyproject.toml -o requirements/spark.txt; \
 	compile -c requirements/dev.txt --extra spark --extra embedded --extra train pyproject.toml -o requirements/embedded.txt; \
+	compile requirements/uv.in -o requirements/uv.txt; \
 	compile requirements/airflow.in -o requirements/airflow.txt
 
 ##@ Help
@@ -103,25 +104,27 @@ help: ## List the commands
 
 # --- how the environments come to be ---------------------------------------------------------------------
 
-$(VENV)/.uv:
+$(VENV)/.uv: requirements/uv.txt
 	@python=$$(requirements/check-prerequisites.sh); \
 	echo "Making $(VENV) with $$python"; \
 	"$$python" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt requirements/jars.txt pyproject.toml
+$(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt pyproject.toml
 	@requirements/check-prerequisites.sh >/dev/null
 	@echo "Installing the pipeline and its packages into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/embedded.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/dev.txt --editable .
-	@$(BIN)/python requirements/fetch_jars.py
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
 	@echo "Installing what tests and lint need into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
+
+$(JARS) &: | $(VENV)/.uv
+	@$(BIN)/python requirements/fetch_jars.py
 
 $(MINIO): images/minio/go.mod images/minio/go.sum
 	@requirements/check-prerequisites.sh --tests >/dev/null
