@@ -192,10 +192,12 @@ def test_emulator_ports_that_were_taken_meanwhile_are_picked_again(
                 assert warehouse.rows("select 1 as one").rows == [(1,)]
 
 
-def remove(settings: Settings) -> subprocess.CompletedProcess[str]:
+def remove(settings: Settings, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run it on the run directory of `settings`, in `folder`."""
     return subprocess.run(
         [sys.executable, "-m", "user_analytics.embedded.remove"],
-        env={**os.environ, "RUN_DIR": str(settings.run_dir)},
+        env={**os.environ, "RUN_DIR": str(settings.run_dir), **variables},
+        cwd=folder or settings.run_dir.parent,
         capture_output=True,
         text=True,
         check=False,
@@ -219,3 +221,52 @@ def test_it_is_not_removed_while_a_command_uses_it(settings: Settings, holder: s
     assert refused.returncode == 1
     assert f"error: {settings.run_dir} is in use by process {holder.pid}" in refused.stderr
     assert settings.run_dir.exists()
+
+
+def use(run_dir: Path) -> None:
+    """What commands leave in a run directory."""
+    with locked(run_dir):
+        for name in ("logs", "processes", "warehouse", "spark", "lake"):
+            (run_dir / name).mkdir()
+            (run_dir / name / "file").touch()
+
+
+def test_what_others_keep_in_the_run_directory_stays(settings: Settings) -> None:
+    use(settings.run_dir)
+    kept = settings.run_dir / "photos" / "one.jpg"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+
+    assert remove(settings, LAKE_URL=str(settings.run_dir / "lake")).returncode == 0
+
+    assert kept.read_text() == "mine"
+    assert list(settings.run_dir.iterdir()) == [kept.parent]
+
+
+def test_a_lake_that_is_elsewhere_stays(settings: Settings, tmp_path: Path) -> None:
+    use(settings.run_dir)
+    (tmp_path / "lake").mkdir()
+
+    assert remove(settings, LAKE_URL=str(tmp_path / "lake")).returncode == 0
+
+    assert (tmp_path / "lake").exists()
+    assert (settings.run_dir / "lake").exists()
+
+
+def test_a_directory_that_no_command_has_used_is_left_alone(settings: Settings) -> None:
+    kept = settings.run_dir / "logs" / "mine.log"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+
+    assert remove(settings).returncode == 0
+
+    assert kept.exists()
+
+
+def test_it_is_removed_whatever_else_is_wrong_with_the_settings(settings: Settings, tmp_path: Path) -> None:
+    use(settings.run_dir)
+    (tmp_path / ".env").write_text(f"NO_SUCH_SETTING=1\nLOOKBACK_DAYS=many\nRUN_DIR={settings.run_dir}\n???\n")
+
+    removed = remove(settings, tmp_path, RUN_DIR="", LAKE_URL="run/lake", BIGQUERY_DATASETT="x")
+
+    assert (removed.returncode, settings.run_dir.exists()) == (0, False), removed.stderr
