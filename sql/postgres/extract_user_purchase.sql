@@ -6,13 +6,16 @@
 -- A table as designed is read at the speed of a plain COPY; numbers may also come as a wider type
 -- or as text (`*_type` are their declared types).
 {%- set integers = ("smallint", "integer", "bigint") %}
-{%- set numbers = ("numeric", "real", "double precision") %}
+{%- set floats = ("real", "double precision") %}
 
 {%- macro number(column, type, pattern) -%}
     {%- if type in integers -%}
         u.{{ column }}
-    {%- elif type in numbers -%}
-        u.{{ column }}::numeric
+    {%- elif type == "numeric" -%}
+        u.{{ column }}
+    {%- elif type in floats -%}
+        {#- Cast directly, a real would keep 6 digits and a double precision 15. -#}
+        u.{{ column }}::text::numeric
     {%- else -%}
         case
             when u.{{ column }} ~ '{{ pattern }}' then u.{{ column }}::numeric
@@ -21,7 +24,17 @@
     {%- endif -%}
 {%- endmacro %}
 {%- macro whole_number(column, type) -%}
-    {{ number(column, type, "^[+-]?[0-9]{1,38}$") }}
+    {%- if type in floats -%}
+        {#- As text, a whole number above 2^24 or 2^53 would end in zeros. -#}
+        case
+            when u.{{ column }} >= -9223372036854775808 and u.{{ column }} < 9223372036854775808
+                and u.{{ column }} = trunc(u.{{ column }})
+                then u.{{ column }}::bigint::numeric
+            else u.{{ column }}::text::numeric
+        end
+    {%- else -%}
+        {{ number(column, type, "^[+-]?[0-9]{1,38}$") }}
+    {%- endif -%}
 {%- endmacro %}
 {%- macro is_bigint(column, type) -%}
     {{ whole_number(column, type) }} between -9223372036854775808 and 9223372036854775807

@@ -162,7 +162,10 @@ CUSTOMER = "customer_id is not an integer of 64 bits"
             pytest.param(kind, {"unit_price": price}, PRICE, id=f"price {price} in {kind}")
             for kind, prices in {
                 "numeric": ("NaN", "Infinity", "-Infinity", "100000", "-100000", "99999.9991", "2.5555", "0.0001"),
-                "double precision": ("NaN", "Infinity", "-Infinity", "1e300", "2.5555", "1e-300"),
+                "real": ("2.5500002", "1e30"),
+                "double precision": (
+                    "NaN", "Infinity", "-Infinity", "1e300", "2.5555", "1e-300", "2.5500000000000003",
+                ),
                 "text": ("NaN", "", " ", "abc", "2,55", "1e3", "0x10", " 2.5", "2.5555", "1.2.3", "9" * 500, "-"),
             }.items()
             for price in prices
@@ -179,6 +182,7 @@ CUSTOMER = "customer_id is not an integer of 64 bits"
             for kind, value in (
                 ("numeric", "1.5"), ("numeric", "9223372036854775808"), ("numeric", "-9223372036854775809"),
                 ("numeric", "NaN"), ("double precision", "NaN"), ("double precision", "Infinity"),
+                ("double precision", "1.0000000000000002"), ("double precision", "9223372036854775808"),
                 ("text", "12.0"), ("text", ""), ("text", "abc"), ("text", "9223372036854775808"),
             )
         ],
@@ -215,6 +219,26 @@ def test_numbers_may_come_as_a_wider_type(empty_source: SourceDatabase, store: L
         {**EXTRACTED, "quantity": 5, "unit_price": Decimal("0.500"), "customer_id": None},
     ]
     assert manifest.control_totals == PurchaseTotals(sum_quantity=-1, sum_amount=Decimal("-12.8"), null_customer_ids=1)
+
+
+@pytest.mark.parametrize(
+    ("number", "quantity", "price", "customer_id"),
+    [
+        ("real", 16_777_216, "12345.678", 123_456_792),
+        ("real", -(2**63), "-12345.678", 2**63 - 2**39),
+        ("double precision", 2**53 - 1, "99999.999", 1_234_567_890_123_456_768),
+        ("double precision", -(2**63), "-99999.999", 2**63 - 1024),
+    ],
+)
+def test_a_floating_point_number_keeps_all_its_digits(
+    empty_source: SourceDatabase, store: LocalStore, *, number: str, quantity: int, price: str, customer_id: int
+) -> None:
+    empty_source.execute(WIDE_TABLE.format(number=number))
+    insert(empty_source, quantity=str(quantity), unit_price=price, customer_id=str(customer_id))
+
+    (row,) = rows(store, ingest_purchases(empty_source.settings, store, DS))
+
+    assert (row["quantity"], row["unit_price"], row["customer_id"]) == (quantity, Decimal(price), customer_id)
 
 
 @given(texts=st.lists(st.decimals(allow_nan=True).map(str) | st.text("0123456789+-.,e naN", max_size=12), max_size=30))
@@ -303,6 +327,7 @@ def test_settings_of_the_database_and_functions_in_its_search_path_change_nothin
 ) -> None:
     with new_database(request.getfixturevalue(server)) as source:
         source.execute(render_sql("postgres/schema.sql"))
+        source.execute("alter table retail.user_purchase alter column unit_price type double precision")
         insert(source)
         insert(source, unit_price="NaN")
         expected = ingest_purchases(source.settings, store, DS)
@@ -479,6 +504,15 @@ def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(source: Sour
     )
 
     assert "wrong-secret" not in message
+    assert time.monotonic() - began < 5
+
+
+def test_a_missing_password_is_an_error_at_once(source: SourceDatabase, store: LocalStore) -> None:
+    settings = source.settings.model_copy(update={"source_password": None})
+    began = time.monotonic()
+
+    refuse(settings, store, InputError, r"127.0.0.1:\d+ refused .*no password supplied; check .*SOURCE_PASSWORD")
+
     assert time.monotonic() - began < 5
 
 
