@@ -33,7 +33,8 @@ COLUMNS = (
 
 # A server that refuses for good says FATAL; with these words it is only not ready yet.
 NOT_READY = ("starting up", "shutting down", "recovery", "not yet accepting", "too many", "connection slots")
-TLS_REFUSED = ("does not support SSL", "certificate")
+# The client itself gives up, with these words and without FATAL.
+REFUSED_BY_CLIENT = ("does not support SSL", "certificate", "no password supplied", "authentication method")
 
 UTF8_MARK = b"\xef\xbb\xbf"
 READ_BYTES = 1 << 20
@@ -165,7 +166,7 @@ def _connect(settings: Settings) -> "psycopg2.extensions.connection":
 
 def _refused(message: str) -> bool:
     """Whether a failed connection fails again however often it is tried."""
-    if any(words in message for words in TLS_REFUSED):
+    if any(words in message for words in REFUSED_BY_CLIENT):
         return True
     return "FATAL" in message and not any(words in message for words in NOT_READY)
 
