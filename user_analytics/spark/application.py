@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 # Spark hands on what a Python worker raised as the text of a traceback, inside that of a Java exception.
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(?P<kind>[\w.]+)(?:: (?P<message>.*))?")
-JAVA_EXCEPTION = re.compile(r"^(?:Caused by: )?(?:\w+\.)+(?P<reason>\w+(?:Exception|Error): .+)$", re.MULTILINE)
+JAVA_EXCEPTION = re.compile(r"(?:\w+[.$])+(?P<kind>\w+(?:Exception|Error)): (?P<message>.+)")
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
@@ -65,8 +65,18 @@ def _explanation(text: str) -> errors.UserAnalyticsError:
             error: errors.UserAnalyticsError = getattr(errors, kind, errors.StageFailed)(raised["message"])
             return error
         return errors.StageFailed(f"the Spark job failed: {raised[0].splitlines()[-1]}")
+    return errors.StageFailed(f"the Spark job failed: {_innermost_cause(text)}")
+
+
+def _innermost_cause(text: str) -> str:
     causes = JAVA_EXCEPTION.findall(text)
-    return errors.StageFailed(f"the Spark job failed: {causes[-1] if causes else text.strip().splitlines()[0]}")
+    if not causes:
+        return text.strip().splitlines()[0]
+    kind, message = causes.pop()
+    # The one above may say the same and more: "Connection refused: localhost/127.0.0.1:9060".
+    while causes and causes[-1][1].startswith(message):
+        kind, message = causes.pop()
+    return f"{kind}: {message}"
 
 
 def _logical_date(text: str) -> date:

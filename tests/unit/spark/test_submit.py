@@ -21,6 +21,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(
         _env_file=None,  # type: ignore[call-arg]
         run_dir=tmp_path / "run",
+        source_host="db.example",
         source_password=SecretStr("very-secret"),
         bigquery_labels='{"team": "films"}',  # type: ignore[arg-type]
     )
