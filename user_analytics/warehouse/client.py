@@ -9,6 +9,7 @@ A script (`run_script`) is never restarted here: only its caller knows whether i
 """
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,7 +25,6 @@ from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
-from google.oauth2 import service_account
 
 from user_analytics.errors import SettingsError, Unreachable, UserAnalyticsError, WarehouseError
 from user_analytics.settings import Settings
@@ -142,7 +142,11 @@ class Warehouse:
                 job = self._client.get_job(job_id, retry=self._retry)
             except NotFound:
                 return False
-            job.exception()  # type: ignore[no-untyped-call]  # waits, and returns the error instead of raising it
+            try:
+                job.result(retry=self._retry)
+            except GoogleAPICallError:
+                if job.error_result is None:  # it is not the job that failed
+                    raise
             return True
 
     def append_json(self, table_id: str, lines: BinaryIO) -> None:
@@ -262,16 +266,16 @@ class Warehouse:
 
 SIGN_IN = (
     "Run `gcloud auth application-default login`, use Workload Identity, or set GOOGLE_APPLICATION_CREDENTIALS "
-    "to the key file of a service account"
+    "to the file of a service account's key or of another Google credential"
 )
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse that the settings name; it connects when it is first used, and is closed by `with` or `close`.
 
-    An emulator (BIGQUERY_ENDPOINT) takes no credentials; Google's BigQuery takes the key file that
-    GOOGLE_APPLICATION_CREDENTIALS names, or else application default credentials. Raises SettingsError
-    when GCP_PROJECT is not set, WarehouseError when there are no credentials.
+    An emulator (BIGQUERY_ENDPOINT) takes no credentials; Google's BigQuery takes those, of any kind, in the
+    file that GOOGLE_APPLICATION_CREDENTIALS names, or else application default credentials. Raises
+    SettingsError when GCP_PROJECT is not set, WarehouseError when there are no credentials.
     """
     if settings.gcp_project is None:
         raise SettingsError("GCP_PROJECT is not set: name the BigQuery project, or use `user-analytics run`")
@@ -281,14 +285,16 @@ def open_warehouse(settings: Settings) -> Warehouse:
 def _credentials(settings: Settings) -> Credentials:
     if settings.bigquery_endpoint is not None:
         return AnonymousCredentials()
-    key_file = settings.google_application_credentials
+    file = settings.google_application_credentials
     try:
-        if key_file is not None:
-            credentials: Credentials = service_account.Credentials.from_service_account_file(key_file, scopes=SCOPES)
+        if file is None:
+            credentials: Credentials = google.auth.default(scopes=SCOPES)[0]
         else:
-            credentials = google.auth.default(scopes=SCOPES)[0]
-    except (GoogleAuthError, OSError, ValueError) as error:
-        tried = f"GOOGLE_APPLICATION_CREDENTIALS, {key_file}," if key_file else "The environment"
+            with warnings.catch_warnings():  # it warns of files that others give: this one is the operator's own
+                warnings.simplefilter("ignore", DeprecationWarning)
+                credentials = google.auth.load_credentials_from_file(str(file), scopes=SCOPES)[0]
+    except (GoogleAuthError, OSError, ValueError, AttributeError) as error:  # the last for JSON that is no object
+        tried = f"GOOGLE_APPLICATION_CREDENTIALS, {file}," if file else "The environment"
         raise WarehouseError(f"{tried} gives no usable Google Cloud credentials. {SIGN_IN}") from error
     return credentials
 

@@ -1,7 +1,11 @@
 """What BigQuery refuses is explained; its answers are made here, because an emulator refuses nothing of the kind."""
 
+import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import requests
@@ -30,7 +34,12 @@ def configured(**values: object) -> Settings:
 def warehouse() -> Warehouse:
     """A warehouse that is never asked anything."""
     return open_warehouse(
-        configured(gcp_project="shop-1", bigquery_endpoint="http://127.0.0.1:1", bigquery_maximum_bytes_billed=1000)
+        configured(
+            gcp_project="shop-1",
+            bigquery_endpoint="http://127.0.0.1:1",
+            bigquery_grpc_endpoint="127.0.0.1:1",
+            bigquery_maximum_bytes_billed=1000,
+        )
     )
 
 
@@ -114,6 +123,51 @@ def test_credentials_that_are_not_accepted_say_how_to_sign_in(warehouse: Warehou
     assert "gcloud auth application-default login" in str(explained(warehouse, cause))
 
 
+class RunningJob(BaseHTTPRequestHandler):
+    """A server with a job that runs, and which breaks off when it is asked for the job's results."""
+
+    def do_GET(self) -> None:
+        if "/jobs/" not in self.path:
+            self.close_connection = True
+            return
+        job = {
+            "jobReference": {"projectId": "shop-1", "jobId": "publish-1", "location": "US"},
+            "configuration": {"query": {"query": "select 1"}},
+            "status": {"state": "RUNNING"},
+        }
+        body = json.dumps(job).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_that_goes_away_while_a_job_is_waited_for_is_given_up_after_the_stated_time() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RunningJob) as server:
+        Thread(target=server.serve_forever).start()
+        settings = configured(
+            gcp_project="shop-1",
+            bigquery_endpoint=f"http://127.0.0.1:{server.server_port}",
+            bigquery_grpc_endpoint="127.0.0.1:1",
+            connect_timeout_seconds=1,
+        )
+        began = time.monotonic()
+        try:
+            with (
+                open_warehouse(settings) as warehouse,
+                pytest.raises(Unreachable, match=r"BigQuery at 127.0.0.1:\d+ did not answer within 1 s"),
+            ):
+                warehouse.wait_for_job("publish-1")
+        finally:
+            server.shutdown()
+
+    assert time.monotonic() - began < 15
+
+
 def test_errors_of_the_project_pass_as_they_are(warehouse: Warehouse) -> None:
     assert str(explained(warehouse, PublishRefused("no"))) == "no"
 
@@ -122,6 +176,40 @@ def test_a_key_file_that_does_not_exist_is_named_with_its_setting(tmp_path: Path
     key_file = tmp_path / "key.json"
     with pytest.raises(WarehouseError, match=f"GOOGLE_APPLICATION_CREDENTIALS, {key_file}, gives no usable"):
         open_warehouse(configured(gcp_project="shop-1", google_application_credentials=key_file))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {
+            "type": "authorized_user",
+            "client_id": "shop.apps.googleusercontent.com",
+            "client_secret": "s",
+            "refresh_token": "r",
+        },
+        {
+            "type": "external_account",
+            "audience": "//iam.googleapis.com/locations/global/workforcePools/staff/providers/login",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "https://sts.googleapis.com/v1/token",
+            "credential_source": {"file": "/var/run/token"},
+        },
+    ],
+    ids=lambda content: content["type"],
+)
+def test_credentials_other_than_a_service_account_s_key_are_taken(tmp_path: Path, content: dict[str, object]) -> None:
+    file = tmp_path / "credentials.json"
+    file.write_text(json.dumps(content))
+    warehouse = open_warehouse(configured(gcp_project="shop-1", google_application_credentials=file))
+    assert warehouse.project == "shop-1"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"type": "authorized_user"}', '{"type": "external_account"}'])
+def test_a_file_without_credentials_is_named_with_its_setting(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "credentials.json"
+    file.write_text(content)
+    with pytest.raises(WarehouseError, match=f"GOOGLE_APPLICATION_CREDENTIALS, {file}, gives no usable"):
+        open_warehouse(configured(gcp_project="shop-1", google_application_credentials=file))
 
 
 def test_a_key_file_that_is_no_key_is_not_shown(tmp_path: Path) -> None:
