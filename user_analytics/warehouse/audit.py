@@ -14,10 +14,9 @@ import structlog
 from google.cloud.bigquery import ScalarQueryParameter
 
 from user_analytics.lake.manifest import PurchaseTotals, ReviewTotals, Table
-from user_analytics.lake.store import Store
 from user_analytics.sql import render_sql, sql_directory
 from user_analytics.warehouse.client import Rows, Warehouse
-from user_analytics.warehouse.staging import Staged, StagedPair, read_staged
+from user_analytics.warehouse.staging import Staged, StagedPair
 
 log = structlog.get_logger()
 
@@ -66,14 +65,6 @@ class AuditResult(NamedTuple):
         return "\n  ".join([headline, *map(str, self.findings)])
 
 
-def audit(warehouse: Warehouse, store: Store, ds: date) -> AuditResult:
-    """Run all checks on what is staged for a date.
-
-    Raises ManifestMissing or CorruptObject for the manifests, WarehouseError when a staging table is gone.
-    """
-    return audit_staged(warehouse, read_staged(store, ds))
-
-
 def audit_staged(warehouse: Warehouse, pair: StagedPair) -> AuditResult:
     """Run all checks on a pair of staging tables; raises WarehouseError when one of them is gone."""
     checks: list[str] = []
@@ -118,7 +109,7 @@ def _parameters(staged: Staged) -> Iterator[ScalarQueryParameter]:
         case ReviewTotals() as totals:
             yield ScalarQueryParameter("sum_cid", "BIGNUMERIC", Decimal(totals.sum_cid))
         case PurchaseTotals() as totals:
-            yield ScalarQueryParameter("sum_quantity", "INT64", totals.sum_quantity)
+            yield ScalarQueryParameter("sum_quantity", "BIGNUMERIC", Decimal(totals.sum_quantity))
             yield ScalarQueryParameter("sum_amount", "NUMERIC", totals.sum_amount)
             yield ScalarQueryParameter("null_customer_ids", "INT64", totals.null_customer_ids)
 

@@ -10,8 +10,9 @@ from tests.fixtures.emulator import Emulator, settings_for
 from tests.fixtures.warehouse import DS, NOON, Pair, Purchase, Review, ingest, prepare, stage
 from user_analytics.errors import ManifestMissing, WarehouseError
 from user_analytics.lake.local_store import LocalStore
-from user_analytics.warehouse.audit import audit
+from user_analytics.warehouse.audit import AuditResult, audit_staged
 from user_analytics.warehouse.client import Warehouse, open_warehouse
+from user_analytics.warehouse.staging import read_staged
 
 REVIEWS = [Review(10, 0.0), Review(20, 1.0), Review(30, None)]
 PURCHASES = [Purchase(10, 2, "1.500"), Purchase(None, -1, "0.005", invoice_number="C2"), Purchase(20, 0, "9.000")]
@@ -29,16 +30,21 @@ def pair(warehouse: Warehouse, store: LocalStore) -> Pair:
     return prepare(warehouse, store, REVIEWS, PURCHASES)
 
 
+def audit(warehouse: Warehouse, store: LocalStore) -> AuditResult:
+    """Audit what is staged for DS."""
+    return audit_staged(warehouse, read_staged(store, DS))
+
+
 def findings(warehouse: Warehouse, store: LocalStore, pair: Pair) -> list[str]:
     """What the audit found, without the names of the staging tables."""
-    found = [str(finding) for finding in audit(warehouse, store, DS).findings]
+    found = [str(finding) for finding in audit(warehouse, store).findings]
     return [line.replace(f" ({pair.movie_review})", "").replace(f" ({pair.user_purchase})", "") for line in found]
 
 
 def test_rows_that_are_as_the_raw_manifest_says_pass_every_check(
     warehouse: Warehouse, store: LocalStore, pair: Pair
 ) -> None:
-    result = audit(warehouse, store, DS)
+    result = audit(warehouse, store)
     assert result.passed
     assert result.checks == [
         "movie_review keys_not_null",
@@ -218,33 +224,34 @@ def test_of_many_offending_keys_the_first_five_are_shown_and_all_are_counted(
 
 def test_totals_wider_than_64_bits_are_compared_to_the_last_digit(warehouse: Warehouse, store: LocalStore) -> None:
     reviews = [Review(2**63 - 1)] * 3
-    purchases = [Purchase(1, 2**31 - 1, "99999.999")] * 3
+    purchases = [*[Purchase(1, 2**31 - 1, "99999.999")] * 3, *[Purchase(1, 2**63 - 1, "0.000")] * 3]
     pair = prepare(warehouse, store, reviews, purchases)
-    assert audit(warehouse, store, DS).passed
+    assert audit(warehouse, store).passed
 
-    warehouse.run(
-        f"update `{warehouse.staging_table_id(pair.user_purchase)}` set unit_price = numeric '99999.998' where true"
-    )
+    table = warehouse.staging_table_id(pair.user_purchase)
+    warehouse.run(f"update `{table}` set unit_price = numeric '99999.998' where unit_price > 0")
+    warehouse.run(f"update `{table}` set quantity = quantity - 1 where unit_price = 0")
     assert findings(warehouse, store, pair) == [
-        "user_purchase sum_amount: found 644245081215098.118, expected 644245087657549.059"
+        "user_purchase sum_amount: found 644245081215098.118, expected 644245087657549.059",
+        "user_purchase sum_quantity: found 27670116117006778359, expected 27670116117006778362",
     ]
 
 
 def test_empty_tables_pass(warehouse: Warehouse, store: LocalStore) -> None:
     prepare(warehouse, store, [], [])
-    assert audit(warehouse, store, DS).passed
+    assert audit(warehouse, store).passed
 
 
 def test_a_staging_table_that_is_gone_is_named(warehouse: Warehouse, store: LocalStore, pair: Pair) -> None:
     warehouse.delete_table(warehouse.staging_table_id(pair.movie_review))
     with pytest.raises(WarehouseError, match=f"Not found: Table .*{pair.movie_review}"):
-        audit(warehouse, store, DS)
+        audit(warehouse, store)
 
 
 def test_a_date_that_was_not_staged_says_what_to_run(warehouse: Warehouse, store: LocalStore, tmp_path: Path) -> None:
     ingest(store, REVIEWS, PURCHASES)
     with pytest.raises(ManifestMissing, match=r"staging/movie_review/ds=2010-12-08/.* run its Spark application"):
-        audit(warehouse, store, DS)
+        audit(warehouse, store)
 
 
 def test_rows_of_another_ingestion_than_the_manifest_describes_are_found(

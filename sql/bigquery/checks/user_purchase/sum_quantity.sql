@@ -1,8 +1,8 @@
--- Σ quantity as the raw manifest says.
+-- Σ quantity as the raw manifest says; wide enough for any number of 64-bit quantities.
 with
 
 staged as (
-    select coalesce(sum(quantity), 0) as found
+    select coalesce(sum(cast(quantity as bignumeric)), 0) as found
     from `{{ staging_table }}`
 )
 
