@@ -108,11 +108,6 @@ class PostgresServer:
             self._program.stop()
             self._program = None
 
-    @property
-    def pid(self) -> int:
-        """Process id of the running postmaster."""
-        return int((_home(self._run_dir, self._account) / "cluster/data/postmaster.pid").read_text().split("\n", 1)[0])
-
     def died(self) -> str | None:
         """How it ended by itself; None while it runs."""
         return self._program.died() if self._program is not None else None
@@ -315,9 +310,15 @@ def _remove_lock_of_a_dead_server(data: Path) -> None:
     """Remove a postmaster.pid whose process id now belongs to another program: Postgres would refuse it."""
     lock = data / "postmaster.pid"
     with suppress(OSError, ValueError, psutil.NoSuchProcess):
-        holder = psutil.Process(int(lock.read_text().split("\n", 1)[0]))
-        if Path(holder.cwd()) != data.resolve():
+        if not _works_in(psutil.Process(int(lock.read_text().split("\n", 1)[0])), data):
             lock.unlink()
+
+
+def _works_in(process: psutil.Process, directory: Path) -> bool:
+    try:
+        return Path(process.cwd()) == directory.resolve()
+    except psutil.AccessDenied:  # of another user, which our server is not
+        return False
 
 
 def _server_status(program: RunningProgram) -> bool:

@@ -16,7 +16,7 @@ import psycopg2
 import pytest
 
 from user_analytics.embedded.postgres import PostgresServer, embedded_binaries, remove_data
-from user_analytics.embedded.processes import free_port, stop_leftovers
+from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
 from user_analytics.errors import StackError
 from user_analytics.settings import load_settings
 
@@ -39,6 +39,10 @@ def answer(server: PostgresServer, query: str) -> object:
             return row[0] if row else None
     finally:
         connection.close()
+
+
+def pid_of(run_dir: Path) -> int:
+    return recorded_processes(run_dir)["postgres"]
 
 
 def wait_for_end(pid: int) -> None:
@@ -100,13 +104,13 @@ def test_its_password_is_in_a_file_for_its_owner_only(server: PostgresServer, sh
 
     assert password_file.read_text() == server.password
     assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
-    assert server.password not in " ".join(psutil.Process(server.pid).cmdline())
+    assert server.password not in " ".join(psutil.Process(pid_of(shared_run_dir)).cmdline())
 
 
-def test_it_listens_on_loopback_only(server: PostgresServer) -> None:
+def test_it_listens_on_loopback_only(server: PostgresServer, shared_run_dir: Path) -> None:
     listening = {
         connection.laddr.ip
-        for connection in psutil.Process(server.pid).net_connections()
+        for connection in psutil.Process(pid_of(shared_run_dir)).net_connections()
         if connection.status == psutil.CONN_LISTEN
     }
 
@@ -114,8 +118,8 @@ def test_it_listens_on_loopback_only(server: PostgresServer) -> None:
 
 
 @as_root
-def test_root_runs_it_as_another_user(server: PostgresServer) -> None:
-    assert psutil.Process(server.pid).username() in {"postgres", "nobody"}
+def test_root_runs_it_as_another_user(server: PostgresServer, shared_run_dir: Path) -> None:
+    assert psutil.Process(pid_of(shared_run_dir)).username() in {"postgres", "nobody"}
 
 
 @as_root
@@ -143,8 +147,8 @@ def test_binaries_closed_to_its_user_are_copied(run_dir: Path) -> None:
     libraries = package.with_name(f"{package.name}.libs")
     shutil.copytree(libraries, site_packages / libraries.name)
 
-    with PostgresServer(site_packages / package.name / "pginstall" / "bin", run_dir) as server:
-        executable = Path(psutil.Process(server.pid).exe())
+    with PostgresServer(site_packages / package.name / "pginstall" / "bin", run_dir):
+        executable = Path(psutil.Process(pid_of(run_dir)).exe())
 
     assert executable.is_relative_to((run_dir / "postgres" / "home").resolve())
 
@@ -172,7 +176,7 @@ def test_an_initdb_that_was_killed_is_done_again(run_dir: Path) -> None:
 def test_it_starts_again_after_the_postmaster_was_killed(shared_run_dir: Path) -> None:
     with PostgresServer(embedded_binaries(), shared_run_dir) as server:
         answer(server, "CREATE TABLE IF NOT EXISTS survives AS SELECT 1 AS n")
-        pid = server.pid
+        pid = pid_of(shared_run_dir)
         os.kill(pid, signal.SIGKILL)
         wait_for_end(pid)
 
@@ -197,6 +201,26 @@ def test_a_lock_file_whose_pid_now_is_another_programs_does_not_stop_it(shared_r
     finally:
         other.kill()
         other.wait()
+
+
+def test_a_lock_file_whose_pid_now_is_of_a_process_it_may_not_look_at_does_not_stop_it(
+    shared_run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with PostgresServer(embedded_binaries(), shared_run_dir) as server:
+        lock = (shared_run_dir / "postgres" / "home").resolve() / "cluster" / "data" / "postmaster.pid"
+        body = lock.read_text()
+        uid = lock.stat().st_uid
+    _, rest = body.split("\n", 1)
+    lock.write_text(f"{os.getpid()}\n{rest}")
+    os.chown(lock, uid, -1)
+
+    def refuse(process: psutil.Process) -> str:
+        raise psutil.AccessDenied(process.pid)
+
+    # As for another user's process: root, which the tests may be, looks at all of them.
+    monkeypatch.setattr(psutil.Process, "cwd", refuse)
+    with server:
+        assert answer(server, "SELECT 1") == 1
 
 
 def test_a_given_port_that_is_taken_is_an_error_that_names_it(shared_run_dir: Path) -> None:
