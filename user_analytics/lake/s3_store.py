@@ -1,5 +1,6 @@
 """A bucket on MinIO or S3 as an object store, through the minio client."""
 
+import mimetypes
 import os
 from collections.abc import Callable, Iterator
 from io import BufferedReader, BytesIO, RawIOBase
@@ -72,7 +73,7 @@ class S3Store:
                     backoff_factor=0.2,
                     status_forcelist=(500, 502, 503, 504),
                     raise_on_status=False,
-                    allowed_methods=None,  # each S3 request of ours has the same effect twice as once
+                    allowed_methods=None,  # each S3 request of ours may be sent twice (completions: see put_stream)
                 ),
             ),
         )
@@ -98,14 +99,20 @@ class S3Store:
         self._call(
             f"cannot write {key}",
             lambda: self._client.put_object(
-                bucket_name=self._bucket, object_name=key, data=BytesIO(body), length=len(body)
+                bucket_name=self._bucket,
+                object_name=key,
+                data=BytesIO(body),
+                length=len(body),
+                content_type=_content_type(key),
             ),
         )
 
     def put_stream(self, key: str, stream: BinaryIO) -> int:
         """Write an object of any size in constant memory, by multipart upload; returns its size in bytes.
 
-        A stream that can seek is sent again from its start when the server was away for a while.
+        A stream that can seek is sent again from its start when the server was away for a while. The parts
+        that a killed writer leaves are no object: MinIO removes them after a day, S3 when the bucket has a
+        lifecycle rule with AbortIncompleteMultipartUpload (which MinIO refuses).
         """
         start = stream.tell() if stream.seekable() else None
         counted = _Counted(stream)
@@ -114,14 +121,20 @@ class S3Store:
             if counted.size and start is not None:
                 stream.seek(start)
                 counted.size = 0
-            self._client.put_object(
-                bucket_name=self._bucket,
-                object_name=key,
-                data=counted,  # type: ignore[arg-type]
-                length=-1,
-                part_size=PART_BYTES,
-                num_parallel_uploads=1,
-            )
+            try:
+                self._client.put_object(
+                    bucket_name=self._bucket,
+                    object_name=key,
+                    data=counted,  # type: ignore[arg-type]
+                    length=-1,
+                    content_type=_content_type(key),
+                    part_size=PART_BYTES,
+                    num_parallel_uploads=1,
+                )
+            except S3Error as error:
+                # Also the answer to a repeated completion, when that to the first was lost.
+                if error.code != "NoSuchUpload" or self._size(key) != counted.size:
+                    raise
             return counted.size
 
         return self._call(f"cannot write {key}", upload, can_repeat=lambda: start is not None or not counted.size)
@@ -166,6 +179,14 @@ class S3Store:
             lambda: self._client.remove_object(bucket_name=self._bucket, object_name=key),
         )
 
+    def _size(self, key: str) -> int | None:
+        try:
+            return self._client.stat_object(bucket_name=self._bucket, object_name=key).size
+        except S3Error as error:
+            if error.code == "NoSuchKey":
+                return None
+            raise
+
     def _call(
         self, failure: str, operation: Callable[[], Result], can_repeat: Callable[[], bool] = lambda: True
     ) -> Result:
@@ -184,6 +205,12 @@ class S3Store:
             raise LakeError(f"{self.url} at {self._address}: {failure}: it does not answer as an S3 server") from error
         except (HTTPError, MinioException, ValueError) as error:
             raise LakeError(f"{self.url} at {self._address}: {failure}: {error}") from error
+
+
+def _content_type(key: str) -> str:
+    """What a browser needs to show an object instead of saving it."""
+    kind, encoding = mimetypes.guess_type(key)
+    return "application/octet-stream" if kind is None or encoding else kind
 
 
 class _Counted:
