@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -39,8 +39,9 @@ class LocalStore:
             incomplete.mkdir(parents=True, exist_ok=True)
             oldest = (datetime.now(UTC) - KILLED_WRITER_AGE).timestamp()
             for path in incomplete.iterdir():
-                if path.stat().st_mtime < oldest:
-                    path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # its writer has finished meanwhile
+                    if path.stat().st_mtime < oldest:
+                        path.unlink()
         return not existed
 
     def put(self, key: str, body: bytes) -> None:
@@ -92,7 +93,7 @@ class LocalStore:
         top = self._path(prefix.rpartition("/")[0])
         found = []
         with self._errors(f"cannot list {prefix}"):
-            for folder, folders, names in os.walk(top):
+            for folder, folders, names in os.walk(top, onerror=_raise_unless_missing):
                 if Path(folder) == self.root and INCOMPLETE in folders:
                     folders.remove(INCOMPLETE)
                 for path in (Path(folder, name) for name in names):
@@ -128,6 +129,12 @@ class LocalStore:
         except OSError as error:
             remedy = "; free space on its disk" if error.errno == errno.ENOSPC else ""
             raise LakeError(f"{self.url}: {failure}: {error.strerror or error}{remedy}") from error
+
+
+def _raise_unless_missing(error: OSError) -> None:
+    """A directory that is not there holds no objects; one that cannot be read may hold some."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _flush_directory(path: Path) -> None:
