@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -91,12 +91,25 @@ def run(
     force: Force = False,
     allow_empty: AllowEmpty = False,
     model_version: ModelVersion = None,
+    from_raw: Annotated[
+        bool, typer.Option("--from-raw", help="Publish the raw data kept of --date again; no source is read.")
+    ] = False,
 ) -> None:
     """Run the whole pipeline on this machine."""
     from user_analytics.outcome import print_outcome
     from user_analytics.progress import StageProgress
     from user_analytics.stages import Request, run_stages
 
+    if from_raw:
+        _refuse_beside_from_raw(
+            ds,
+            {
+                "--reviews": reviews is not None,
+                "--purchases": purchases is not None,
+                "--mode": mode != "full",
+                "--lookback-days": lookback_days is not None,
+            },
+        )
     settings = _settings(logging.WARNING)  # the progress display says the rest
     if purchases is not None and "source" not in embedded_parts(settings):
         raise typer.BadParameter(
@@ -104,10 +117,22 @@ def run(
             "database of your own. Leave --purchases out, or unset SOURCE_HOST.",
             param_hint="--purchases",
         )
-    request = Request(reviews, purchases, ds, mode, lookback_days, force, allow_empty, model_version)
+    request = Request(reviews, purchases, ds, mode, lookback_days, force, allow_empty, model_version, from_raw)
     with StageProgress() as progress:
         outcome = run_stages(settings, request, progress)
     print_outcome(outcome)
+
+
+def _refuse_beside_from_raw(ds: date | None, given: Mapping[str, bool]) -> None:
+    if ds is None:
+        raise typer.BadParameter(
+            "it publishes the raw data that is kept of a date: name the date with --date.", param_hint="--from-raw"
+        )
+    if options := [option for option, is_given in given.items() if is_given]:
+        raise typer.BadParameter(
+            "--from-raw reads no source, and its mode is that of the raw data: leave this out.",
+            param_hint=", ".join(options),
+        )
 
 
 @app.command("create-bucket")

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -58,7 +58,10 @@ EXHAUSTED_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Request:
-    """What to run. `ds` None: the latest invoice day; `lookback_days` None: LOOKBACK_DAYS."""
+    """What to run. `ds` None: the latest invoice day; `lookback_days` None: LOOKBACK_DAYS.
+
+    `from_raw`: the raw data that the lake keeps of `ds`, which must be given; no source is read.
+    """
 
     reviews: str | None = None
     purchases: Path | None = None
@@ -68,6 +71,7 @@ class Request:
     force: bool = False
     allow_empty: bool = False
     model_version: str | None = None
+    from_raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,13 @@ class Outcome:
     report: str
     links: LookerLinks
     stages: Sequence[Stage]
+
+
+class _Inputs(NamedTuple):
+    """The reviews file, and the CSV to load into the embedded Postgres; None when the source is the user's own."""
+
+    reviews: str
+    purchases: Path | None
 
 
 class _Program(NamedTuple):
@@ -92,15 +103,15 @@ class _Program(NamedTuple):
 def run_stages(settings: Settings, request: Request, progress: StageProgress) -> Outcome:
     """Run all stages; raises UserAnalyticsError as soon as one fails, with everything started stopped."""
     check_java()
-    reviews = _reviews(settings, request, progress)
-    purchases = _purchases(settings, request, progress)
+    inputs = None if request.from_raw else _inputs(settings, request, progress)
     _check_space(settings.run_dir)
     try:
         with ExitStack() as running:
             with progress.stage("start") as stage:
-                stage.result = _describe(settings)
-                complete = running.enter_context(embedded_stack(settings, NEEDS))
-            return _run(complete, request, reviews, purchases, progress)
+                needs = NEEDS - {"source"} if request.from_raw else NEEDS
+                stage.result = _describe(settings, needs)
+                complete = running.enter_context(embedded_stack(settings, needs))
+            return _run(complete, request, inputs, progress)
     except (UserAnalyticsError, OSError) as error:
         if (free := _free_bytes(settings.run_dir)) < EXHAUSTED_BYTES:
             raise StackError(
@@ -110,25 +121,12 @@ def run_stages(settings: Settings, request: Request, progress: StageProgress) ->
         raise
 
 
-def _run(
-    settings: Settings, request: Request, reviews: str, purchases: Path | None, progress: StageProgress
-) -> Outcome:
+def _run(settings: Settings, request: Request, inputs: _Inputs | None, progress: StageProgress) -> Outcome:
     store = open_store(settings)
     with progress.stage("create_bucket") as stage:
         create_bucket(store)
         stage.result = store.url
-    if purchases is not None:
-        with progress.stage("load_purchases") as stage:
-            stage.result = f"{load_purchases(settings, purchases):,} rows into {settings.source_database}"
-    ds = request.ds or latest_invoice_day(settings)
-    if request.ds is None:
-        progress.note(f"DATE is not given: {ds}, the latest invoice day")
-
-    ingestions = [
-        _ingestion(settings, store, "movie_review", ["reviews", "--source", reviews], ds),
-        _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),
-    ]
-    _run_side_by_side(settings.run_dir, progress, ingestions)
+    ds = _kept_raw(store, request) if inputs is None else _ingest(settings, store, request, inputs, progress)
     # What an application leaves that was killed.
     shutil.rmtree(temporary_directory(settings), ignore_errors=True)
     applications = [_application(settings, store, table, ds, request) for table in get_args(Table)]
@@ -147,6 +145,34 @@ def _run(
         return Outcome(figures, stage.result, links, progress.stages)
 
 
+def _kept_raw(store: Store, request: Request) -> date:
+    """The date whose raw data is kept; raises ManifestMissing when it is not."""
+    assert request.ds is not None  # noqa: S101
+    for table in get_args(Table):
+        read_raw_manifest(store, table, request.ds)
+    return request.ds
+
+
+def _ingest(settings: Settings, store: Store, request: Request, inputs: _Inputs, progress: StageProgress) -> date:
+    """Make the sources the raw data of a date, and return it."""
+    if inputs.purchases is not None:
+        with progress.stage("load_purchases") as stage:
+            stage.result = f"{load_purchases(settings, inputs.purchases):,} rows into {settings.source_database}"
+    ds = request.ds or latest_invoice_day(settings)
+    if request.ds is None:
+        progress.note(f"DATE is not given: {ds}, the latest invoice day")
+    ingestions = [
+        _ingestion(settings, store, "movie_review", ["reviews", "--source", inputs.reviews], ds),
+        _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),
+    ]
+    _run_side_by_side(settings.run_dir, progress, ingestions)
+    return ds
+
+
+def _inputs(settings: Settings, request: Request, progress: StageProgress) -> _Inputs:
+    return _Inputs(_reviews(settings, request, progress), _purchases(settings, request, progress))
+
+
 def _reviews(settings: Settings, request: Request, progress: StageProgress) -> str:
     given = request.reviews or settings.reviews_source
     if given is None:
@@ -158,7 +184,6 @@ def _reviews(settings: Settings, request: Request, progress: StageProgress) -> s
 
 
 def _purchases(settings: Settings, request: Request, progress: StageProgress) -> Path | None:
-    """The CSV to load into the embedded Postgres; None when the source is the user's own."""
     if "source" not in embedded_parts(settings):
         return None
     if request.purchases is None:
@@ -177,12 +202,12 @@ def _check_file(path: Path) -> None:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _describe(settings: Settings) -> str:
+def _describe(settings: Settings, needs: Set[Part]) -> str:
     embedded = embedded_parts(settings)
     source = "embedded Postgres" if "source" in embedded else f"Postgres at {settings.source_host}"
     endpoint = settings.bigquery_endpoint or "Google's BigQuery"
     warehouse = "BigQuery emulator" if "warehouse" in embedded else f"project {settings.gcp_project} on {endpoint}"
-    return f"{source}, {warehouse}"
+    return f"{source}, {warehouse}" if "source" in needs else warehouse
 
 
 def _mode(request: Request) -> list[str]:

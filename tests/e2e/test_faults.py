@@ -63,6 +63,19 @@ def test_purchases_for_a_database_of_the_users_own_are_wrong_usage(command_line:
     assert "SOURCE_HOST is set" in said
 
 
+@pytest.mark.parametrize("option", ["--reviews=x.csv", "--purchases=x.csv", "--mode=incremental", "--lookback-days=1"])
+def test_what_names_a_source_is_wrong_usage_beside_kept_raw_data(command_line: CommandLine, option: str) -> None:
+    code, said = refusal(command_line, "run", "--from-raw", "--date=2010-12-08", option, COLUMNS="200")
+    assert code == 2
+    assert f"Invalid value for {option.split('=', maxsplit=1)[0]}: --from-raw reads no source" in said
+
+
+def test_kept_raw_data_without_a_date_is_wrong_usage(command_line: CommandLine) -> None:
+    code, said = refusal(command_line, "run", "--from-raw", COLUMNS="200")
+    assert code == 2
+    assert "name the date with --date" in said
+
+
 @pytest.mark.parametrize("option", ["--reviews", "--purchases"])
 @pytest.mark.parametrize(("path", "reason"), [("no/such.csv", "No such file or directory"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read_is_named(command_line: CommandLine, option: str, path: str, reason: str) -> None:

@@ -124,6 +124,21 @@ def test_status_tells_what_was_published(command_line: CommandLine, completed: C
     assert (published["movie_review_rows"], published["user_purchase_rows"]) == ("60", "600")
 
 
+def test_kept_raw_data_published_again_undoes_what_was_published_since(
+    command_line: CommandLine, completed: Completed, tmp_path: Path
+) -> None:
+    generate.main(["--reviews=40", "--purchases=400", "--customers=20", "--seed=5", f"--output={tmp_path}"])
+    changed = [f"--reviews={tmp_path}/movie_review.csv", f"--purchases={tmp_path}/user_purchase.csv"]
+    command_line("run", *changed, "--date=2010-12-09")
+    assert views(command_line) != completed.views
+
+    output = command_line("run", "--from-raw", "--date=2010-12-08", "--force")
+
+    assert views(command_line) == completed.views
+    assert "Published 2010-12-08 (full)" in output
+    assert not re.search("load_purchases|ingest_", output)
+
+
 def test_while_it_runs_others_read_and_a_second_run_is_refused(command_line: CommandLine, completed: Completed) -> None:
     with command_line.start(*completed.arguments) as first:
         wait_for_stage(first, "movie_review")

@@ -71,7 +71,7 @@ def _attempt(warehouse: Warehouse, store: Store, ds: date, *, force: bool, allow
     if missing:
         raise PublishRefused(
             f"{' and '.join(missing)} of {ds} no longer exist(s) in {warehouse.settings.bigquery_staging_dataset}: run "
-            f"the Spark applications of {ds} again, then publish"
+            f"the Spark applications of {ds} again, then publish; `user-analytics run --from-raw --date {ds}` does both"
         )
     for staged in pair:
         _refuse_stale(staged)
@@ -115,7 +115,7 @@ def _published_before(published: Publication, latest: Publication, *, force: boo
         raise PublishRefused(
             f"what is staged for {published.ds} was published before (number {published.sequence}) and its "
             f"staging tables are gone: to publish {published.ds} again, run its Spark applications again, then "
-            "publish --force"
+            f"publish --force; `user-analytics run --from-raw --date {published.ds} --force` does both"
         )
     log.warning("published_and_replaced_since", ds=str(published.ds), by=str(latest.ds))
     return published
@@ -126,7 +126,8 @@ def _refuse_stale(staged: Staged) -> None:
     if manifest.raw_digest != staged.raw.digest:
         raise PublishRefused(
             f"the raw data of {manifest.table} for {manifest.ds} was replaced after {manifest.staging_table} was made "
-            f"from it: run the Spark application of {manifest.table} for {manifest.ds} again, then publish"
+            f"from it: run the Spark application of {manifest.table} for {manifest.ds} again, then publish; "
+            f"`user-analytics run --from-raw --date {manifest.ds}` does both"
         )
 
 
@@ -140,7 +141,7 @@ def _refuse_empty(staged: Staged, settings: Settings, *, allow_empty: bool) -> N
         raise PublishRefused(
             f"{raw.quarantined_rows} of {raw.source_rows} rows of {raw.table} of {raw.ds} were quarantined, more than "
             f"MAX_QUARANTINE_RATIO {settings.max_quarantine_ratio} allows ({raw.source}): look at them with "
-            f"`user-analytics quarantine show`, mend the source, or raise the setting"
+            f"`user-analytics quarantine show --date {raw.ds}`, mend the source, or raise the setting"
         )
 
 

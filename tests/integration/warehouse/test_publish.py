@@ -166,7 +166,7 @@ class TestRerun:
         prepare(warehouse, store, [Review(30)], PURCHASES, ds=LATER)
         publish(warehouse, store, LATER)
 
-        with pytest.raises(PublishRefused, match="to publish 2010-12-08 again, run its Spark applications again"):
+        with pytest.raises(PublishRefused, match="`user-analytics run --from-raw --date 2010-12-08 --force` does both"):
             publish(warehouse, store, DS, force=True)
         stage(warehouse, store, REVIEWS, PURCHASES)
         publish(warehouse, store, DS, force=True)
@@ -286,7 +286,8 @@ class TestRefused:
         ingest(store, REVIEWS, PURCHASES)
         assert refuse() == (
             f"the raw data of movie_review for 2010-12-08 was replaced after {pair.movie_review} was made from it: "
-            "run the Spark application of movie_review for 2010-12-08 again, then publish"
+            "run the Spark application of movie_review for 2010-12-08 again, then publish; "
+            "`user-analytics run --from-raw --date 2010-12-08` does both"
         )
 
     @pytest.mark.parametrize(("reviews", "purchases"), [([], PURCHASES), (REVIEWS, [])])
@@ -312,7 +313,8 @@ class TestRefused:
     ) -> None:
         prepare(warehouse, store, [Review(1)] * 98, [Purchase(1)] * 98, quarantined=2)
         assert refuse(allow_empty=True).startswith(
-            "2 of 100 rows of movie_review of 2010-12-08 were quarantined, more than MAX_QUARANTINE_RATIO 0.01 allows"
+            "2 of 100 rows of movie_review of 2010-12-08 were quarantined, more than MAX_QUARANTINE_RATIO 0.01 allows "
+            "(movie_review.csv): look at them with `user-analytics quarantine show --date 2010-12-08`"
         )
         with open_warehouse(warehouse.settings.model_copy(update={"max_quarantine_ratio": Decimal("0.02")})) as lenient:
             assert publish(lenient, store, DS).movie_review_quarantined_rows == 2
@@ -324,7 +326,8 @@ class TestRefused:
         warehouse.delete_table(warehouse.staging_table_id(pair.user_purchase))
         assert refuse() == (
             f"{pair.user_purchase} of 2010-12-08 no longer exist(s) in {warehouse.settings.bigquery_staging_dataset}: "
-            "run the Spark applications of 2010-12-08 again, then publish"
+            "run the Spark applications of 2010-12-08 again, then publish; "
+            "`user-analytics run --from-raw --date 2010-12-08` does both"
         )
 
 
