@@ -16,7 +16,7 @@ import structlog
 from pyarrow import csv
 
 from user_analytics import __version__
-from user_analytics.errors import InputError
+from user_analytics.errors import InputError, SettingsError
 from user_analytics.ingest.parts import PartWriter, columns_of
 from user_analytics.ingest.quarantine import Quarantine
 from user_analytics.lake import keys
@@ -76,9 +76,18 @@ class Window(NamedTuple):
 
 
 def incremental_window(ds: date, lookback_days: int) -> Window:
-    """The UTC days from `ds` − `lookback_days` to `ds`, both included."""
+    """The UTC days from `ds` − `lookback_days` to `ds`, both included.
+
+    Raises SettingsError when they are not all within the years 1 to 9999.
+    """
     midnight = datetime.combine(ds, time(), UTC)
-    return Window(midnight - timedelta(days=lookback_days), midnight + timedelta(days=1))
+    try:
+        return Window(midnight - timedelta(days=lookback_days), midnight + timedelta(days=1))
+    except OverflowError as error:
+        raise SettingsError(
+            f"{ds} with LOOKBACK_DAYS {lookback_days} needs days outside the years 1 to 9999: choose another date, or "
+            "fewer days"
+        ) from error
 
 
 def ingest_purchases(
@@ -88,7 +97,8 @@ def ingest_purchases(
 
     One statement reads one snapshot of the table, in memory that does not grow with it. `incremental`
     takes the rows of `incremental_window` (`lookback_days` defaults to LOOKBACK_DAYS). Raises
-    InputError or Unreachable when the table cannot be read; then no manifest is written.
+    InputError or Unreachable when the table cannot be read, SettingsError for a window that cannot be;
+    then no manifest is written.
     """
     window = None
     if mode == "incremental":

@@ -407,6 +407,16 @@ def test_an_incremental_window_is_of_utc_days_in_another_source_time_zone(
     assert [row["detail"] for row in rows(store, manifest)] == ["the 8th"]
 
 
+@pytest.mark.parametrize(
+    ("ds", "lookback_days"), [(date(1, 1, 3), 3), (date(9999, 12, 31), 0), (DS, 10**9), (DS, 10**12)]
+)
+def test_a_window_outside_the_calendar_is_an_error_that_names_date_and_setting(
+    store: LocalStore, ds: date, lookback_days: int
+) -> None:
+    with pytest.raises(SettingsError, match=f"^{ds} with LOOKBACK_DAYS {lookback_days} needs days outside the years"):
+        ingest_purchases(load_settings(), store, ds, mode="incremental", lookback_days=lookback_days)
+
+
 def test_an_incremental_window_is_read_through_the_index(source: SourceDatabase, store: LocalStore) -> None:
     source.execute(
         "insert into retail.user_purchase select 'i', 's', 'd', 1, timestamp '2000-01-01' + n * interval '1 hour',"
