@@ -5,12 +5,13 @@ that is to beat on reviews). scikit-learn, needed here only, counts and fits.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -109,12 +110,24 @@ def train(labelled: Sequence[Path], output: Path, parameters: Parameters = DEFAU
     model = decode_model(body, "the trained model")
     try:
         output.mkdir(parents=True, exist_ok=True)
-        (output / FILE_NAME).write_bytes(body)
-        (output / CARD_NAME).write_text(model_card(model, coefficients, len(body)), encoding="utf-8")
+        _replace({output / FILE_NAME: body, output / CARD_NAME: model_card(model, coefficients, len(body)).encode()})
     except OSError as error:
         raise UserAnalyticsError(f"cannot write the model into {output}: {error}") from error
     log.info("model written", version=model.version, folder=str(output), bytes=len(body))
     return model
+
+
+def _replace(contents: Mapping[Path, bytes]) -> None:
+    """Write files aside and rename them when all are there: whatever stops this, no file is half written."""
+    aside = {path: path.with_name(f".{path.name}.{uuid4().hex}") for path in contents}
+    try:
+        for path, body in contents.items():
+            aside[path].write_bytes(body)
+        for path, written in aside.items():
+            written.replace(path)
+    finally:
+        for written in aside.values():
+            written.unlink(missing_ok=True)
 
 
 def _scikit_learn_version() -> str:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -153,3 +154,25 @@ def test_without_scikit_learn_the_command_that_installs_it_is_named(
 def test_an_output_that_is_a_file_is_refused_by_name(trained: Trained) -> None:
     with pytest.raises(UserAnalyticsError, match=rf"cannot write the model into {trained.labelled}"):
         train([trained.labelled], trained.labelled)
+
+
+def test_a_disk_that_is_full_leaves_model_and_card_as_they_were(trained: Trained, tmp_path: Path) -> None:
+    names = ("model.parquet", "model_card.md")
+    for name in names:
+        (tmp_path / name).write_bytes(b"before")
+    program = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from user_analytics.sentiment.train import train\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "train([Path(sys.argv[1])], Path(sys.argv[2]))\n"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(trained.labelled), str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert f"cannot write the model into {tmp_path}: [Errno 27] File too large" in ended.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(names, b"before")
