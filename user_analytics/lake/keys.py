@@ -8,7 +8,7 @@ from uuid import UUID
 
 MANIFEST = "_manifest.json"
 SPARK_EVENTS = "spark-events/"
-RAW, STAGING, QUARANTINE, LANDING, MODELS = "raw/", "staging/", "quarantine/", "landing/", "models/sentiment/"
+RAW, STAGING, QUARANTINE, MODELS = "raw/", "staging/", "quarantine/", "models/sentiment/"
 
 
 def raw_prefix(table: str, ds: date) -> str:

@@ -253,8 +253,3 @@ def test_asking_for_a_view_that_was_never_created_says_what_to_run(warehouse: Wa
     ensure_tables(warehouse)
     with pytest.raises(WarehouseError, match=r"user_behaviour_metrics_view does not exist in .* run `user-analytics"):
         query_view(warehouse, METRICS_VIEW)
-
-
-def test_asking_for_an_unknown_view_names_the_one_meant(tables: Warehouse) -> None:
-    with pytest.raises(WarehouseError, match="did you mean user_behaviour_metrics_view"):
-        query_view(tables, "user_behavior_metrics_view")
