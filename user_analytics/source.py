@@ -90,7 +90,10 @@ def latest_invoice_day(settings: Settings) -> date:
         cursor.execute(render_sql("postgres/latest_invoice_day.sql"))
         (latest,) = cursor.fetchone() or (None,)
     if not isinstance(latest, date):
-        raise InputError(f"{TABLE} of {source_place(settings)} has no invoice")
+        raise InputError(
+            f"{TABLE} of {source_place(settings)} has no invoice whose day could be the date of the run: "
+            "give one, --date YYYY-MM-DD (with make, DATE=YYYY-MM-DD)"
+        )
     return latest
 
 
