@@ -8,9 +8,10 @@ What a command alone needs it imports itself: all of it together would take ever
 
 import logging
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ import structlog
 import typer
 
 from user_analytics.embedded.stack import embedded_parts, embedded_stack
-from user_analytics.errors import UserAnalyticsError
-from user_analytics.lake.manifest import Mode, Table, read_raw_manifest
-from user_analytics.lake.store import open_store
+from user_analytics.errors import ManifestMissing, SettingsError, UserAnalyticsError
+from user_analytics.lake import keys
+from user_analytics.lake.manifest import Mode, RawManifest, Table, read_raw_manifest
+from user_analytics.lake.store import Store, open_store
 from user_analytics.logs import configure_logging
 from user_analytics.settings import Settings, load_settings
 
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 
 NOT_FOR_PEOPLE = ("_id", "_digest", "_staging_table")
 STAGING_LIFETIME = timedelta(hours=24)
+RAW_MANIFEST = re.compile(rf"{keys.RAW}\w+/ds=(?P<ds>\d{{4}}-\d\d-\d\d)/{re.escape(keys.MANIFEST)}")
 
 app = typer.Typer(
     help="From purchases in Postgres and review files through Spark to BigQuery: what customers spend and feel.",
@@ -75,7 +78,10 @@ ModelVersion = Annotated[
 def run(
     *,
     reviews: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Reviews CSV, a path or s3://BUCKET/KEY; default: the sample.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Reviews CSV, a path or s3://BUCKET/KEY; default: REVIEWS_SOURCE or the sample."
+        ),
     ] = None,
     purchases: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Purchases CSV for the embedded Postgres; default: the sample.")
@@ -155,10 +161,11 @@ def ingest_reviews_command(
 ) -> None:
     """The reviews file: as it came, and as Parquet."""
     from user_analytics.ingest.reviews import ingest_reviews
-    from user_analytics.sample import sample_file
 
     settings = _settings()
-    source = source or settings.reviews_source or sample_file("movie_review")
+    source = source or settings.reviews_source
+    if source is None:
+        raise SettingsError("no reviews are named: give --source FILE, or set REVIEWS_SOURCE")
     ingest_reviews(settings, open_store(settings), ds, source=source)
 
 
@@ -242,7 +249,12 @@ def query(
 
 @quarantine.command("show")
 def quarantine_show(
-    ds: Date,
+    ds: Annotated[
+        date | None,
+        typer.Option(
+            "--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date; default: the latest that was ingested."
+        ),
+    ] = None,
     table: Annotated[Table | None, typer.Option(help="Only this table's rows.")] = None,
     format: Format = "table",
 ) -> None:
@@ -251,13 +263,41 @@ def quarantine_show(
     from user_analytics.warehouse.client import Rows
 
     store = open_store(_settings())
+    tables: tuple[Table, ...] = (table,) if table else get_args(Table)
+    if ds is None:
+        ds = _latest_raw_date(store, tables)
+        typer.echo(f"--date is not given: {ds}, the latest that was ingested", err=True)
     rows = []
-    for name in [table] if table else get_args(Table):
-        manifest = read_raw_manifest(store, name, ds).manifest
+    for manifest in _raw_manifests(store, tables, ds):
         if manifest.quarantine is not None:
             quarantined = read_quarantine(store, manifest.quarantine)
-            rows += [(name, *row.values()) for row in quarantined.to_pylist()]
+            rows += [(manifest.table, *row.values()) for row in quarantined.to_pylist()]
     _print(Rows(["table", *SCHEMA.names], rows), format)
+
+
+def _latest_raw_date(store: Store, tables: Iterable[Table]) -> date:
+    found = [
+        date.fromisoformat(manifest["ds"])
+        for table in tables
+        for listed in store.list(f"{keys.RAW}{table}/")
+        if (manifest := RAW_MANIFEST.fullmatch(listed.key))
+    ]
+    if not found:
+        raise ManifestMissing(f"{store.url} holds no raw data of {' or '.join(tables)}: run an ingestion first")
+    return max(found)
+
+
+def _raw_manifests(store: Store, tables: Iterable[Table], ds: date) -> list[RawManifest]:
+    """Those of the tables that were ingested; raises ManifestMissing when none was."""
+    found, missing = [], []
+    for table in tables:
+        try:
+            found.append(read_raw_manifest(store, table, ds).manifest)
+        except ManifestMissing as error:
+            missing.append(str(error))
+    if not found:
+        raise ManifestMissing("; ".join(missing))
+    return found
 
 
 @app.command()

@@ -22,7 +22,7 @@ from user_analytics.embedded.processes import RunningProgram, start
 from user_analytics.embedded.stack import Part, embedded_parts, embedded_stack
 from user_analytics.embedded.warehouse import PROJECT, tls_directory
 from user_analytics.emulator.tls import TRUSTSTORE_PASSWORD, tls_files
-from user_analytics.errors import InputError, StackError, StageFailed, UserAnalyticsError
+from user_analytics.errors import InputError, SettingsError, StackError, StageFailed, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.manifest import Mode, RawManifest, Read, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
@@ -176,9 +176,8 @@ def _inputs(settings: Settings, request: Request, progress: StageProgress) -> _I
 def _reviews(settings: Settings, request: Request, progress: StageProgress) -> str:
     given = request.reviews or settings.reviews_source
     if given is None:
-        given = sample_file("movie_review")
-        progress.note(f"REVIEWS is not given: the sample, {given}")
-    elif not given.startswith("s3://"):
+        return _sample(settings, "movie_review", "REVIEWS", "--reviews FILE, or set REVIEWS_SOURCE", progress)
+    if not given.startswith("s3://"):
         _check_file(Path(given))
     return given
 
@@ -187,11 +186,21 @@ def _purchases(settings: Settings, request: Request, progress: StageProgress) ->
     if "source" not in embedded_parts(settings):
         return None
     if request.purchases is None:
-        sample = sample_file("user_purchase")
-        progress.note(f"PURCHASES is not given: the sample, {sample}")
-        return Path(sample)
+        return Path(_sample(settings, "user_purchase", "PURCHASES", "--purchases FILE, or set SOURCE_HOST", progress))
     _check_file(request.purchases)
     return request.purchases
+
+
+def _sample(settings: Settings, table: Table, variable: str, remedy: str, progress: StageProgress) -> str:
+    """The sample instead of what is not given, for the embedded warehouse alone: in another it would replace data."""
+    if "warehouse" not in embedded_parts(settings):
+        raise SettingsError(
+            f"{variable} is not given, and the sample does not go to project {settings.gcp_project} unasked: "
+            f"give {remedy}"
+        )
+    sample = sample_file(table)
+    progress.note(f"{variable} is not given: the sample, {sample}")
+    return sample
 
 
 def _check_file(path: Path) -> None:

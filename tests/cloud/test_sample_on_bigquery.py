@@ -17,6 +17,7 @@ from tests.e2e.command_line import CommandLine
 from user_analytics.embedded.postgres import remove_data
 
 SAMPLE = Path(__file__).parents[2] / "data"
+INPUTS = [f"--reviews={SAMPLE}/movie_review.csv", f"--purchases={SAMPLE}/user_purchase.csv"]
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -40,9 +41,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 def test_two_runs_of_the_sample_show_what_its_files_say(cloud: CommandLine) -> None:
     expected = oracle.compute(SAMPLE / "movie_review.csv", SAMPLE / "user_purchase.csv")
 
-    cloud("run")
+    cloud("run", *INPUTS)
     first = cloud("query", "user_behaviour_metrics_view", "--format", "csv")
-    cloud("run")
+    cloud("run", *INPUTS)
     second = cloud("query", "user_behaviour_metrics_view", "--format", "csv")
 
     assert first == second
@@ -56,6 +57,6 @@ def test_two_runs_of_the_sample_show_what_its_files_say(cloud: CommandLine) -> N
 def test_an_incremental_run_keeps_what_is_outside_its_window(cloud: CommandLine) -> None:
     before = cloud("query", "user_behaviour_metrics_view", "--format", "csv")
 
-    cloud("run", "--mode", "incremental", "--lookback-days", "1")
+    cloud("run", *INPUTS, "--mode", "incremental", "--lookback-days", "1")
 
     assert cloud("query", "user_behaviour_metrics_view", "--format", "csv") == before

@@ -70,6 +70,21 @@ def test_what_names_a_source_is_wrong_usage_beside_kept_raw_data(command_line: C
     assert f"Invalid value for {option.split('=', maxsplit=1)[0]}: --from-raw reads no source" in said
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "REVIEWS is not given, and the sample does not go to project mine unasked: give --reviews FILE"),
+        (["--reviews=s3://b/k.csv"], "PURCHASES is not given, and the sample does not go to project mine unasked"),
+    ],
+)
+def test_the_sample_is_not_published_to_a_project_of_the_users_own(
+    command_line: CommandLine, options: list[str], message: str
+) -> None:
+    code, said = refusal(command_line, "run", *options, GCP_PROJECT="mine")
+    assert code == 2
+    assert message in said
+
+
 def test_kept_raw_data_without_a_date_is_wrong_usage(command_line: CommandLine) -> None:
     code, said = refusal(command_line, "run", "--from-raw", COLUMNS="200")
     assert code == 2

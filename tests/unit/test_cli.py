@@ -4,13 +4,16 @@ import json
 import logging
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import Result
 from typer.testing import CliRunner
 
 from user_analytics import cli
-from user_analytics.errors import InputError, SettingsError
+from user_analytics.errors import InputError, ManifestMissing, SettingsError
+from user_analytics.settings import Settings
 from user_analytics.warehouse.views import VIEWS
 
 COMMANDS = [
@@ -19,24 +22,51 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A command line whose commands fail; what `main` sets for the whole process is set back."""
-
-    def fail() -> None:
-        raise InputError("reviews.csv: line 3 has an open quote")
-
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """What a command sets for the whole process is set back."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     root = logging.getLogger()
     log_handlers, level = root.handlers, root.level
-    monkeypatch.setattr(cli, "app", fail)
-    yield monkeypatch
+    yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
     structlog.reset_defaults()
     logging.captureWarnings(False)
     root.handlers = log_handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A command line whose commands fail."""
+
+    def fail() -> None:
+        raise InputError("reviews.csv: line 3 has an open quote")
+
+    monkeypatch.setattr(cli, "app", fail)
+    return monkeypatch
+
+
+@pytest.fixture
+def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The lake of the commands of a test, which have no other settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAKE_URL", str(tmp_path / "lake"))
+    return tmp_path / "lake"
+
+
+def ingest_a_wrong_review(lake: Path, ds: str, text: str) -> None:
+    reviews = lake.with_name("reviews.csv")
+    reviews.write_text(f"cid,review_str\n1,Good.\nno number,{text}\n")
+    result = CliRunner().invoke(cli.app, ["ingest", "reviews", "--date", ds, "--source", str(reviews)])
+    assert result.exit_code == 0, result.stderr
+
+
+def quarantined(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.app, ["quarantine", "show", "--format", "csv", *arguments])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -89,3 +119,38 @@ def test_looker_links_are_data_and_the_note_is_not(monkeypatch: pytest.MonkeyPat
     assert report.startswith("https://lookerstudio.google.com/reporting/create?")
     assert data_source.startswith("https://lookerstudio.google.com/datasources/create?")
     assert "once the dataset is on BigQuery" in result.stderr
+
+
+def test_the_quarantine_is_that_of_the_latest_date_unless_one_is_given(lake: Path) -> None:
+    ingest_a_wrong_review(lake, "2010-12-08", "of the eighth")
+    ingest_a_wrong_review(lake, "2010-12-07", "of the seventh")
+
+    latest, given = quarantined(), quarantined("--date", "2010-12-07")
+
+    assert latest.stderr == "--date is not given: 2010-12-08, the latest that was ingested\n"
+    assert "of the eighth" in latest.stdout
+    assert "of the seventh" not in latest.stdout
+    assert given.stderr == ""
+    assert "of the seventh" in given.stdout
+
+
+def test_a_table_that_was_not_ingested_has_no_quarantine_unless_it_is_asked_for(lake: Path) -> None:
+    ingest_a_wrong_review(lake, "2010-12-08", "wrong")
+
+    assert quarantined("--date", "2010-12-08").exit_code == 0
+    error = quarantined("--date", "2010-12-08", "--table", "user_purchase").exception
+    assert isinstance(error, ManifestMissing)
+    assert "raw/user_purchase/ds=2010-12-08/_manifest.json does not exist" in str(error)
+
+
+def test_the_quarantine_of_a_date_without_any_raw_data_is_an_error(lake: Path) -> None:
+    for arguments in ([], ["--date", "2010-12-08"]):
+        assert isinstance(quarantined(*arguments).exception, ManifestMissing)
+
+
+def test_reviews_that_are_not_named_are_not_ingested(lake: Path) -> None:
+    error = CliRunner().invoke(cli.app, ["ingest", "reviews", "--date", "2010-12-08"]).exception
+
+    assert isinstance(error, SettingsError)
+    assert "--source FILE, or set REVIEWS_SOURCE" in str(error)
+    assert not lake.exists()
