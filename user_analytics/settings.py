@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         None, ge=1, description="limit for each BigQuery query; unset = none"
     )
     google_application_credentials: Path | None = Field(
-        None, description="key file of a service account; unset = application default credentials"
+        None, description="credentials file; unset = application default credentials"
     )
 
     max_quarantine_ratio: Decimal = Field(
