@@ -17,7 +17,11 @@ from user_analytics.settings import Settings, load_settings
 log = structlog.get_logger()
 
 # Spark hands on what a Python worker raised as the text of a traceback, inside that of a Java exception.
-TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(?P<kind>[\w.]+)(?:: (?P<message>.*))?")
+# The message ends at an empty line or at Java's first frame.
+TRACEBACK = re.compile(
+    r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+"
+    r"(?P<kind>[\w.]+)(?:: (?P<message>.*(?:\n(?!\tat |Caused by: ).+)*))?"
+)
 JAVA_EXCEPTION = re.compile(r"(?:\w+[.$])+(?P<kind>\w+(?:Exception|Error)): (?P<message>.+)")
 
 
@@ -62,9 +66,12 @@ def _explanation(text: str) -> errors.UserAnalyticsError:
         raised = tracebacks[-1]
         module, _, kind = raised["kind"].rpartition(".")
         if module.startswith("user_analytics."):
-            error: errors.UserAnalyticsError = getattr(errors, kind, errors.StageFailed)(raised["message"])
+            error: errors.UserAnalyticsError = getattr(errors, kind, errors.StageFailed)(
+                raised["message"] or f"the Spark job failed: {kind}"
+            )
             return error
-        return errors.StageFailed(f"the Spark job failed: {raised[0].splitlines()[-1]}")
+        reason = raised["kind"] if raised["message"] is None else f"{raised['kind']}: {raised['message']}"
+        return errors.StageFailed(f"the Spark job failed: {reason}")
     return errors.StageFailed(f"the Spark job failed: {_innermost_cause(text)}")
 
 

@@ -10,7 +10,14 @@ import pytest
 import structlog
 from pyspark.errors import PySparkException
 
-from user_analytics.errors import CorruptObject, ManifestMissing, StageFailed, UserAnalyticsError
+from user_analytics.errors import (
+    CorruptObject,
+    InputError,
+    ManifestMissing,
+    SettingsError,
+    StageFailed,
+    UserAnalyticsError,
+)
 from user_analytics.settings import Settings
 from user_analytics.spark.application import argument_parser, explained, run
 
@@ -61,6 +68,19 @@ def test_what_a_task_raised_on_purpose_is_raised_again() -> None:
     error = failure(RAISED_BY_A_TASK % "user_analytics.errors.CorruptObject: lake/a.parquet is not a Parquet file: No.")
     assert isinstance(error, CorruptObject)
     assert str(error) == "lake/a.parquet is not a Parquet file: No."
+
+
+def test_of_what_a_task_raised_on_purpose_every_line_is_kept() -> None:
+    message = "wrong settings:\n  BIGQUERY_DATASETT: no such setting\n  LOOKBACK_DAYS: no"
+    error = failure(RAISED_BY_A_TASK % f"user_analytics.errors.SettingsError: {message}")
+    assert isinstance(error, SettingsError)
+    assert str(error) == message
+
+
+def test_what_a_task_raised_on_purpose_without_a_message_is_named() -> None:
+    error = failure(RAISED_BY_A_TASK % "user_analytics.errors.InputError")
+    assert isinstance(error, InputError)
+    assert str(error) == "the Spark job failed: InputError"
 
 
 @pytest.mark.parametrize("raised", ["OSError: [Errno 28] No space left on device", "MemoryError"])
