@@ -211,7 +211,8 @@ def test_the_latest_invoice_day_is_in_utc_and_of_dates_an_extract_takes(
 
 
 def test_a_table_without_invoices_has_no_latest_day(source: SourceDatabase) -> None:
-    with pytest.raises(InputError, match=r"retail.user_purchase of database test_\w+ at 127.0.0.1:\d+ has no invoice"):
+    place = r"retail.user_purchase of database test_\w+ at 127.0.0.1:\d+"
+    with pytest.raises(InputError, match=rf"{place} has no invoice .*: give one, --date YYYY-MM-DD"):
         latest_invoice_day(source.settings)
 
 
