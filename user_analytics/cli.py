@@ -7,7 +7,6 @@ What a command alone needs it imports itself: all of it together would take ever
 """
 
 import logging
-import os
 import re
 import signal
 import sys
@@ -26,7 +25,7 @@ from user_analytics.errors import ManifestMissing, SettingsError, UserAnalyticsE
 from user_analytics.lake import keys
 from user_analytics.lake.manifest import Mode, RawManifest, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
-from user_analytics.logs import configure_logging
+from user_analytics.logs import configure_logging, logs_are_json
 from user_analytics.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -351,6 +350,7 @@ def main() -> Never:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop)
+    configure_logging("auto")  # until the settings are read
     try:
         app()
     except UserAnalyticsError as error:
@@ -365,8 +365,7 @@ def _stop(number: int, _frame: FrameType | None) -> Never:
 
 
 def _report_failure(error: UserAnalyticsError) -> None:
-    if os.environ.get("LOG_FORMAT") == "json":
-        configure_logging("json")
+    if logs_are_json():
         log.error("failed", reason=str(error))
     else:
         typer.echo(f"error: {error}", err=True)

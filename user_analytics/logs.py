@@ -55,3 +55,8 @@ def configure_logging(log_format: LogFormat, level: int = logging.INFO) -> None:
     logging.getLogger().handlers = [handler]
     logging.getLogger().setLevel(logging.WARNING)
     logging.captureWarnings(True)
+
+
+def logs_are_json() -> bool:
+    """Whether `configure_logging` chose JSON lines."""
+    return isinstance(structlog.get_config()["processors"][-1], structlog.processors.JSONRenderer)

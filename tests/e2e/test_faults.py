@@ -96,7 +96,7 @@ def test_kept_raw_data_without_a_date_is_wrong_usage(command_line: CommandLine) 
 def test_a_file_that_cannot_be_read_is_named(command_line: CommandLine, option: str, path: str, reason: str) -> None:
     code, said = refusal(command_line, "run", f"{option}={path}")
     assert code == 1
-    assert f"error: cannot read {path}: {reason}" in said
+    assert f"cannot read {path}: {reason}" in said
 
 
 def test_a_query_before_any_run_says_so(command_line: CommandLine) -> None:

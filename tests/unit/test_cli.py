@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import structlog
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from user_analytics import cli
 from user_analytics.errors import InputError, ManifestMissing, SettingsError
-from user_analytics.settings import Settings
+from user_analytics.logs import configure_logging
+from user_analytics.settings import Settings, load_settings
 from user_analytics.warehouse.views import VIEWS
 
 COMMANDS = [
@@ -39,9 +39,10 @@ def as_before() -> Iterator[None]:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A command line whose commands fail."""
+    """A command line whose commands fail, with the logs that LOG_FORMAT asks for."""
 
     def fail() -> None:
+        configure_logging(load_settings().log_format)
         raise InputError("reviews.csv: line 3 has an open quote")
 
     monkeypatch.setattr(cli, "app", fail)
@@ -79,7 +80,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_an_error_raised_on_purpose_is_a_message_and_an_exit_code(
     failing: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failing.delenv("LOG_FORMAT", raising=False)
+    failing.setenv("LOG_FORMAT", "console")
     with pytest.raises(SystemExit, match="1"):
         cli.main()
 
@@ -95,6 +96,33 @@ def test_with_json_logs_the_error_is_an_event(failing: pytest.MonkeyPatch, capsy
 
     event = json.loads(capsys.readouterr().err)
     assert (event["level"], event["reason"]) == ("error", "reviews.csv: line 3 has an open quote")
+
+
+@pytest.mark.parametrize(("dotenv", "reason"), [("", "none.csv"), ("BIGQUERY_DATASETT=x", "BIGQUERY_DATASETT")])
+def test_without_a_terminal_the_error_is_json_as_the_other_events_are(
+    lake: Path, dotenv: str, reason: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.with_name(".env").write_text(dotenv)
+    ingest_a_file_that_is_not_there(monkeypatch)
+
+    event = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (event["event"], event["level"]) == ("failed", "error")
+    assert reason in event["reason"]
+
+
+def test_the_format_of_the_error_may_be_set_in_dotenv(
+    lake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.with_name(".env").write_text("LOG_FORMAT=console")
+    ingest_a_file_that_is_not_there(monkeypatch)
+
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+def ingest_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["user-analytics", "ingest", "reviews", "--date=2010-12-08", "--source=none.csv"])
+    with pytest.raises(SystemExit):
+        cli.main()
 
 
 def test_a_setting_at_fault_is_wrong_usage(failing: pytest.MonkeyPatch) -> None:
