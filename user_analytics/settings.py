@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         "UTC", description="time zone in which retail.user_purchase.invoice_date is written"
     )
     reviews_source: str | None = Field(
-        None, description="reviews CSV: a path, or s3://BUCKET/KEY; unset = the sample data/movie_review.csv"
+        None, description="reviews CSV: a path, or s3://BUCKET/KEY; `run` without one takes the sample"
     )
 
     gcp_project: str | None = Field(None, description="BigQuery project; unset = the embedded emulator")
