@@ -54,7 +54,12 @@ def test_on_bigquery_the_links_need_nothing_more() -> None:
 
 
 def test_on_an_emulator_the_note_says_that_the_dataset_has_to_be_on_bigquery() -> None:
-    for settings in (configured(), configured(gcp_project="local", bigquery_endpoint="http://127.0.0.1:9050")):
+    for settings in (
+        configured(),
+        configured(
+            gcp_project="local", bigquery_endpoint="http://127.0.0.1:9050", bigquery_grpc_endpoint="localhost:9060"
+        ),
+    ):
         note = looker_links(settings).note
         assert note is not None
         assert "once the dataset is on BigQuery" in note
