@@ -6,9 +6,9 @@ set -euo pipefail
 
 missing=() packages=()
 
-problem() { # what, Debian package
+problem() { # what, Debian packages if they have it
   missing+=("$1")
-  packages+=("$2")
+  packages+=("${@:2}")
 }
 
 find_python() {
@@ -22,7 +22,7 @@ find_python() {
 }
 
 python=$(find_python)
-[ -n "$python" ] || problem "Python 3.11 or 3.12 with venv${PYTHON:+ (PYTHON=$PYTHON is not one)}" "python3 python3-venv"
+[ -n "$python" ] || problem "Python 3.11 or 3.12 with venv${PYTHON:+ (PYTHON=$PYTHON is not one)}" python3 python3-venv
 
 # Spark 3.5 with Hadoop 3.3 runs on Java 17 and breaks on newer ones.
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
@@ -37,8 +37,8 @@ command -v mvn >/dev/null || problem "Maven (fetches the BigQuery connector)" ma
 
 if [ "${1:-}" = --tests ]; then
   # From 1.21 on, Go fetches by itself the newer version that a module asks for.
-  version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
-  [ "${version:-0}" -ge 21 ] || problem "Go 1.21 or later (builds MinIO)" golang-go
+  if ! version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p'); then version=; fi
+  [ "${version:-0}" -ge 21 ] || problem "Go 1.21 or later, from https://go.dev/dl (builds MinIO)"
   command -v git >/dev/null || problem "git" git
 fi
 
@@ -46,7 +46,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   {
     echo "This machine lacks:"
     printf '  - %s\n' "${missing[@]}"
-    echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"
+    if [ ${#packages[@]} -gt 0 ]; then echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
   } >&2
   exit 1
 fi

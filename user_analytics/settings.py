@@ -10,7 +10,6 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError, model_validator
@@ -23,7 +22,7 @@ from user_analytics.errors import SettingsError
 FOREIGN_VARIABLES = ("BIGQUERY_EMULATOR_", "SOURCE_DATE_EPOCH")
 OWN_PREFIXES = ("BIGQUERY_", "LAKE_", "REVIEWS_", "SOURCE_")
 # Similarity (difflib's ratio) from which another name is taken for a misspelt one of ours:
-# GCP_PROJEKT and LOOKBACK_DAY are, GCP_PROJECT_ID (0.88, common elsewhere) is not.
+# GCP_PROJEKT and LOOKBACK_DAY are.
 MISSPELT_FROM = 0.9
 
 
@@ -36,23 +35,21 @@ def _known_timezone(name: str) -> str:
 
 
 def _address(value: str) -> str:
-    parts = urlsplit(value)
-    try:
-        port = parts.port
-    except ValueError as error:
-        raise ValueError(f"{error}") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise ValueError("it must be like http://HOST:PORT")
-    if parts.username is not None or parts.path or parts.query or parts.fragment:
+    # A fixed text: what is wrong with the value may be a part of a secret in it.
+    if not re.fullmatch(r"https?://[A-Za-z0-9_.-]+(:\d+)?", value) or not _is_port(value.partition("://")[2]):
         raise ValueError("it must be like http://HOST:PORT, with nothing before the host or after the port")
     return value
 
 
 def _host_and_port(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+:\d+", value) or not _is_port(value):
         raise ValueError("it must be like HOST:PORT, with a port from 1 to 65535")
     return value
+
+
+def _is_port(address: str) -> bool:
+    _, colon, port = address.partition(":")
+    return not colon or 0 < int(port) < 65536
 
 
 def _lake(value: str) -> str:
@@ -163,7 +160,11 @@ def load_settings() -> Settings:
 def _is_meant_for_us(name: str, known: set[str]) -> bool:
     if name in known or name.startswith(FOREIGN_VARIABLES):
         return False
-    return name.startswith(OWN_PREFIXES) or bool(difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_FROM))
+    if name.startswith(OWN_PREFIXES):
+        return True
+    meant = difflib.get_close_matches(name, known, n=1, cutoff=MISSPELT_FROM)
+    # GOOGLE_APPLICATION_CREDENTIALS_JSON and the like are names of their own.
+    return bool(meant) and not name.startswith(f"{meant[0]}_")
 
 
 def _unknown(name: str, known: set[str]) -> str:
