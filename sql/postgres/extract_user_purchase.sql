@@ -30,7 +30,7 @@
             when u.{{ column }} >= -9223372036854775808 and u.{{ column }} < 9223372036854775808
                 and u.{{ column }} = trunc(u.{{ column }})
                 then u.{{ column }}::bigint::numeric
-            else u.{{ column }}::text::numeric
+            when u.{{ column }} is not null then 'NaN'::numeric
         end
     {%- else -%}
         {{ number(column, type, "^[+-]?[0-9]{1,38}$") }}

@@ -183,6 +183,7 @@ CUSTOMER = "customer_id is not an integer of 64 bits"
                 ("numeric", "1.5"), ("numeric", "9223372036854775808"), ("numeric", "-9223372036854775809"),
                 ("numeric", "NaN"), ("double precision", "NaN"), ("double precision", "Infinity"),
                 ("double precision", "1.0000000000000002"), ("double precision", "9223372036854775808"),
+                ("real", "9223372036854775808"),
                 ("text", "12.0"), ("text", ""), ("text", "abc"), ("text", "9223372036854775808"),
             )
         ],
