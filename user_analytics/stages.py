@@ -42,7 +42,7 @@ from user_analytics.spark.submit import (
 )
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.looker import LookerLinks, looker_links
-from user_analytics.warehouse.publish import publish
+from user_analytics.warehouse.publish import publish, refuse_wrong_order
 from user_analytics.warehouse.views import (
     create_views,
 )
@@ -126,7 +126,7 @@ def _run(settings: Settings, request: Request, inputs: _Inputs | None, progress:
     with progress.stage("create_bucket") as stage:
         create_bucket(store)
         stage.result = store.url
-    ds = _kept_raw(store, request) if inputs is None else _ingest(settings, store, request, inputs, progress)
+    ds = _kept_raw(settings, store, request) if inputs is None else _ingest(settings, store, request, inputs, progress)
     # What an application leaves that was killed.
     shutil.rmtree(temporary_directory(settings), ignore_errors=True)
     applications = [_application(settings, store, table, ds, request) for table in get_args(Table)]
@@ -145,22 +145,32 @@ def _run(settings: Settings, request: Request, inputs: _Inputs | None, progress:
         return Outcome(figures, stage.result, links, progress.stages)
 
 
-def _kept_raw(store: Store, request: Request) -> date:
+def _kept_raw(settings: Settings, store: Store, request: Request) -> date:
     """The date whose raw data is kept; raises ManifestMissing when it is not."""
     assert request.ds is not None  # noqa: S101
-    for table in get_args(Table):
-        read_raw_manifest(store, table, request.ds)
+    read_raw_manifest(store, "movie_review", request.ds)
+    purchases = read_raw_manifest(store, "user_purchase", request.ds).manifest
+    _check_order(settings, request.ds, purchases.mode, request)
     return request.ds
+
+
+def _check_order(settings: Settings, ds: date, mode: Mode, request: Request) -> None:
+    """Ask with a connection of its own: one kept open would idle for as long as the applications run."""
+    with open_warehouse(settings) as warehouse:
+        refuse_wrong_order(warehouse, ds, mode, force=request.force)
 
 
 def _ingest(settings: Settings, store: Store, request: Request, inputs: _Inputs, progress: StageProgress) -> date:
     """Make the sources the raw data of a date, and return it."""
+    if request.ds is not None:
+        _check_order(settings, request.ds, request.mode, request)
     if inputs.purchases is not None:
         with progress.stage("load_purchases") as stage:
             stage.result = f"{load_purchases(settings, inputs.purchases):,} rows into {settings.source_database}"
     ds = request.ds or latest_invoice_day(settings)
     if request.ds is None:
         progress.note(f"DATE is not given: {ds}, the latest invoice day")
+        _check_order(settings, ds, request.mode, request)
     ingestions = [
         _ingestion(settings, store, "movie_review", ["reviews", "--source", inputs.reviews], ds),
         _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),

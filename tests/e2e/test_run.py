@@ -138,6 +138,48 @@ def test_status_tells_what_was_published(command_line: CommandLine, completed: C
     assert (published["movie_review_rows"], published["user_purchase_rows"]) == ("60", "600")
 
 
+@pytest.fixture(scope="module")
+def older_purchases(completed: Completed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV whose latest invoice day is before the published date."""
+    path = tmp_path_factory.mktemp("older") / "user_purchase.csv"
+    path.write_text(
+        f"{generate.PURCHASE_COLUMNS}\n536365,85123A,MUG,6,2010-12-07 08:26:00,2.550,12346,France\n", encoding="utf-8"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def kept_raw(command_line: CommandLine, completed: Completed) -> Path:
+    """The lake's folder of raw data, which has some of 2010-12-07."""
+    _, reviews, _ = completed.arguments
+    command_line("ingest", "reviews", reviews.replace("--reviews", "--source"), "--date=2010-12-07")
+    command_line("ingest", "purchases", "--date=2010-12-07")
+    return command_line.folder / "lake" / "raw"
+
+
+@pytest.mark.parametrize("way", ["date", "latest invoice day", "kept raw data"])
+def test_a_date_older_than_the_published_one_is_refused_with_its_kept_raw_data_as_it_was(
+    command_line: CommandLine, completed: Completed, kept_raw: Path, older_purchases: Path, way: str
+) -> None:
+    arguments = {
+        "date": [*completed.arguments, "--date=2010-12-07"],
+        "latest invoice day": [*completed.arguments, f"--purchases={older_purchases}"],
+        "kept raw data": ["run", "--from-raw", "--date=2010-12-07"],
+    }[way]
+    before = {path: path.read_bytes() for path in kept_raw.rglob("*") if path.is_file()}
+    assert len([path for path in before if path.match("ds=2010-12-07/_manifest.json")]) == 2
+
+    with command_line.start(*arguments) as run:
+        _, said = run.communicate(timeout=600)
+
+    assert run.returncode == 1
+    assert {path: path.read_bytes() for path in kept_raw.rglob("*") if path.is_file()} == before
+    assert "the tables hold the data of 2010-12-08, and 2010-12-07 is older" in said
+    assert "`user-analytics run --from-raw --date 2010-12-07 --force`" in said
+    begun = re.findall(r"^(\w+) …$", said, re.MULTILINE)
+    assert begun == ["start", "create_bucket", *(["load_purchases"] if way == "latest invoice day" else [])]
+
+
 def test_kept_raw_data_published_again_undoes_what_was_published_since(
     command_line: CommandLine, completed: Completed, tmp_path: Path
 ) -> None:

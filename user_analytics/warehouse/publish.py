@@ -28,6 +28,22 @@ log = structlog.get_logger()
 ATTEMPTS = 8
 
 
+def refuse_wrong_order(warehouse: Warehouse, ds: date, mode: Mode, *, force: bool) -> None:
+    """Raise PublishRefused for a run of a date that `publish` would refuse for what was published before.
+
+    To be asked before a run replaces anything: the raw data kept of an older date is the way back to it.
+    """
+    _refuse_wrong_order(
+        ds,
+        mode,
+        publications(warehouse),
+        force=force,
+        remedy=f"`user-analytics run --from-raw --date {ds} --force` publishes the data kept of {ds} (with make: "
+        f"DATE={ds} ARGS='--from-raw --force'); --force without --from-raw reads the sources as they are now under "
+        "that date, in place of the data kept of it",
+    )
+
+
 def publish(
     warehouse: Warehouse, store: Store, ds: date, *, force: bool = False, allow_empty: bool = False
 ) -> Publication:
@@ -77,7 +93,7 @@ def _attempt(warehouse: Warehouse, store: Store, ds: date, *, force: bool, allow
         _refuse_stale(staged)
         _refuse_empty(staged, warehouse.settings, allow_empty=allow_empty)
     mode = pair.user_purchase.raw.manifest.mode
-    _refuse_wrong_order(ds, mode, history, force=force)
+    _refuse_wrong_order(ds, mode, history, force=force, remedy=f"publish with --force to go back to {ds}")
     try:
         audit = audit_staged(warehouse, pair)
         if not audit.passed:
@@ -145,22 +161,20 @@ def _refuse_empty(staged: Staged, settings: Settings, *, allow_empty: bool) -> N
         )
 
 
-def _refuse_wrong_order(ds: date, mode: Mode, history: list[Publication], *, force: bool) -> None:
+def _refuse_wrong_order(ds: date, mode: Mode, history: list[Publication], *, force: bool, remedy: str) -> None:
     """An increment needs something full to go on; a full publish must not take the tables back in time."""
     last_full = next((index for index, earlier in enumerate(history) if earlier.mode == "full"), None)
     if mode == "incremental":
         if last_full is None:
             raise PublishRefused(
-                f"{ds} was ingested in mode incremental, but nothing full was ever published: run {ds} in mode full"
+                f"the run of {ds} is in mode incremental, but nothing full was ever published: run {ds} in mode full"
             )
         return
     if last_full is None or force:
         return
     newest = max(earlier.ds for earlier in history[: last_full + 1])
     if ds < newest:
-        raise PublishRefused(
-            f"the tables hold the data of {newest}, and {ds} is older: publish with --force to go back to {ds}"
-        )
+        raise PublishRefused(f"the tables hold the data of {newest}, and {ds} is older: {remedy}")
 
 
 def _script(warehouse: Warehouse, pair: StagedPair, sequence: int, publication_id: str) -> str:

@@ -23,11 +23,11 @@ from tests.fixtures.warehouse import (
 from user_analytics import __version__
 from user_analytics.errors import AuditFailed, PublishRefused
 from user_analytics.lake.local_store import LocalStore
-from user_analytics.lake.manifest import read_raw_manifest, read_staging_manifest
+from user_analytics.lake.manifest import Mode, read_raw_manifest, read_staging_manifest
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import publications
-from user_analytics.warehouse.publish import publish
+from user_analytics.warehouse.publish import publish, refuse_wrong_order
 from user_analytics.warehouse.tables import ensure_tables
 
 EARLIER, LATER = date(2010, 12, 7), date(2010, 12, 9)
@@ -329,6 +329,43 @@ class TestRefused:
             "run the Spark applications of 2010-12-08 again, then publish; "
             "`user-analytics run --from-raw --date 2010-12-08` does both"
         )
+
+
+class TestOrder:
+    """What a run asks before it replaces the raw data of its date."""
+
+    def test_an_older_full_date_is_refused_with_both_ways_back(self, warehouse: Warehouse, store: LocalStore) -> None:
+        prepare(warehouse, store, REVIEWS, PURCHASES)
+        publish(warehouse, store, DS)
+        with pytest.raises(PublishRefused) as refusal:
+            refuse_wrong_order(warehouse, EARLIER, "full", force=False)
+        assert str(refusal.value) == (
+            "the tables hold the data of 2010-12-08, and 2010-12-07 is older: "
+            "`user-analytics run --from-raw --date 2010-12-07 --force` publishes the data kept of 2010-12-07 "
+            "(with make: DATE=2010-12-07 ARGS='--from-raw --force'); --force without --from-raw reads the sources "
+            "as they are now under that date, in place of the data kept of it"
+        )
+
+    @pytest.mark.parametrize(
+        ("ds", "mode", "force"),
+        [(EARLIER, "full", True), (EARLIER, "incremental", False), (DS, "full", False), (LATER, "full", False)],
+    )
+    def test_what_publish_would_let_through_is_not_refused(
+        self, warehouse: Warehouse, store: LocalStore, ds: date, mode: Mode, force: bool
+    ) -> None:
+        prepare(warehouse, store, REVIEWS, PURCHASES)
+        publish(warehouse, store, DS)
+        refuse_wrong_order(warehouse, ds, mode, force=force)
+
+    def test_a_first_full_date_is_not_refused_by_a_warehouse_without_tables(self, warehouse: Warehouse) -> None:
+        refuse_wrong_order(warehouse, DS, "full", force=False)
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_an_increment_is_refused_while_nothing_full_was_ever_published(
+        self, warehouse: Warehouse, force: bool
+    ) -> None:
+        with pytest.raises(PublishRefused, match="nothing full was ever published: run 2010-12-08 in mode full"):
+            refuse_wrong_order(warehouse, DS, "incremental", force=force)
 
 
 class TestAtOnce:
