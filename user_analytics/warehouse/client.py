@@ -9,6 +9,7 @@ A script (`run_script`) is never restarted here: only its caller knows whether i
 """
 
 import re
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
 from user_analytics.errors import SettingsError, Unreachable, UserAnalyticsError, WarehouseError
 from user_analytics.settings import Settings
 
+JOB_POLL_SECONDS = 0.5
 SCOPES = ("https://www.googleapis.com/auth/bigquery", "https://www.googleapis.com/auth/cloud-platform")
 # The messages of a rolled back transaction and of a single statement that lost:
 # https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
@@ -140,13 +142,12 @@ class Warehouse:
         with self._explained():
             try:
                 job = self._client.get_job(job_id, retry=self._retry)
+                # Its state alone says that it is over: what it returned may be gone by now.
+                while job.state != "DONE":
+                    time.sleep(JOB_POLL_SECONDS)
+                    job.reload(retry=self._retry)
             except NotFound:
                 return False
-            try:
-                job.result(retry=self._retry)
-            except GoogleAPICallError:
-                if job.error_result is None:  # it is not the job that failed
-                    raise
             return True
 
     def append_json(self, table_id: str, lines: BinaryIO) -> None:

@@ -178,6 +178,7 @@ with open_warehouse(load_settings()) as warehouse:
         "PYTHONPATH": str(Path.cwd()),
         "GCP_PROJECT": warehouse.project,
         "BIGQUERY_ENDPOINT": str(settings.bigquery_endpoint),
+        "BIGQUERY_GRPC_ENDPOINT": str(settings.bigquery_grpc_endpoint),
         "BIGQUERY_DATASET": settings.bigquery_dataset,
         "BIGQUERY_STAGING_DATASET": settings.bigquery_staging_dataset,
     }

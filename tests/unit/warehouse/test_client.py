@@ -124,12 +124,15 @@ def test_credentials_that_are_not_accepted_say_how_to_sign_in(warehouse: Warehou
 
 
 class RunningJob(BaseHTTPRequestHandler):
-    """A server with a job that runs, and which breaks off when it is asked for the job's results."""
+    """A server with a job that runs, and which breaks off when it is asked about the job again."""
+
+    asked = False
 
     def do_GET(self) -> None:
-        if "/jobs/" not in self.path:
+        if RunningJob.asked:
             self.close_connection = True
             return
+        RunningJob.asked = True
         job = {
             "jobReference": {"projectId": "shop-1", "jobId": "publish-1", "location": "US"},
             "configuration": {"query": {"query": "select 1"}},
