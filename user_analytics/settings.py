@@ -53,7 +53,8 @@ def _is_port(address: str) -> bool:
 
 
 def _lake(value: str) -> str:
-    if value.startswith("s3:") and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
+    is_url = "://" in value or value.startswith("s3:")
+    if is_url and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", value):
         raise ValueError("it must be a directory, or s3://BUCKET with the name of a bucket and nothing after it")
     return value
 

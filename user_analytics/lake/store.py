@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from user_analytics.errors import SettingsError
 from user_analytics.lake.local_store import LocalStore
-from user_analytics.lake.s3_store import S3Store, split_url
+from user_analytics.lake.s3_store import S3Store
 from user_analytics.lake.stored_object import StoredObject
 from user_analytics.settings import Settings
 
@@ -47,11 +46,6 @@ class Store(Protocol):
 
 def open_store(settings: Settings) -> Store:
     """The store that LAKE_URL names; connects when it is first used."""
-    if not settings.lake_url.startswith("s3://"):
-        if "://" in settings.lake_url:
-            raise SettingsError(f"LAKE_URL is {settings.lake_url}: it must be a directory or s3://BUCKET")
-        return LocalStore(Path(settings.lake_url))
-    bucket, key = split_url(settings.lake_url)
-    if key:
-        raise SettingsError(f"LAKE_URL is {settings.lake_url}: it must name a bucket only, s3://{bucket}")
-    return S3Store(settings, bucket)
+    if settings.lake_url.startswith("s3://"):
+        return S3Store(settings, settings.lake_url.removeprefix("s3://"))
+    return LocalStore(Path(settings.lake_url))
