@@ -26,7 +26,7 @@ from user_analytics.lake import keys
 from user_analytics.lake.manifest import Mode, RawManifest, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
 from user_analytics.logs import configure_logging, logs_are_json
-from user_analytics.settings import Settings, load_settings
+from user_analytics.settings import Settings, load_log_format, load_settings
 
 if TYPE_CHECKING:
     from user_analytics.warehouse.client import Rows, Warehouse
@@ -372,9 +372,8 @@ def _report_failure(error: UserAnalyticsError) -> None:
 
 
 def _settings(log_level: int = logging.INFO) -> Settings:
-    settings = load_settings()
-    configure_logging(settings.log_format, log_level)
-    return settings
+    configure_logging(load_log_format(), log_level)  # so that what is wrong with the others is said in it
+    return load_settings()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field, Json, SecretStr, ValidationError, mo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from user_analytics.errors import SettingsError
+from user_analytics.logs import LogFormat
 
 # Variables that other software sets and that share a prefix with ours: Kubernetes service
 # links of a Service `bigquery-emulator`, and the reproducible-builds convention.
@@ -63,12 +64,20 @@ Address = Annotated[str, AfterValidator(_address)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 
 
-class Settings(BaseSettings):
-    """Typed settings; field names are the variables' names in lower case."""
+class LogSettings(BaseSettings):
+    """The one setting that counts while the others are at fault: in which format to say so."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="forbid", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
     )
+
+    log_format: LogFormat = Field("auto", description="auto: console on a terminal, JSON otherwise")
+
+
+class Settings(LogSettings):
+    """Typed settings; field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(extra="forbid")
 
     lake_url: Annotated[str, AfterValidator(_lake)] = Field(
         ".run/lake", description="a directory, or s3://BUCKET on MinIO or S3"
@@ -122,9 +131,6 @@ class Settings(BaseSettings):
         60, ge=0.1, le=86400, allow_inf_nan=False, description="how long to wait for a server that does not answer"
     )
     run_dir: Path = Field(Path(".run"), description="where the embedded stack keeps its data")
-    log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: console on a terminal, JSON otherwise"
-    )
 
     @model_validator(mode="after")
     def _addresses_are_used(self) -> Self:
@@ -139,12 +145,22 @@ class Settings(BaseSettings):
         return self
 
 
+def load_log_format() -> LogFormat:
+    """LOG_FORMAT, whatever is wrong with the other settings; auto when it is malformed itself."""
+    try:
+        return LogSettings().log_format  # type: ignore[call-arg]
+    except (ValueError, OSError):
+        return "auto"
+
+
 def load_settings() -> Settings:
     """Read and check all settings; raises SettingsError naming each variable at fault."""
     known = {name.upper() for name in Settings.model_fields}
     problems = [_unknown(name, known) for name in sorted(os.environ) if _is_meant_for_us(name, known)]
     try:
         settings = Settings()  # type: ignore[call-arg]
+    except (UnicodeError, OSError) as error:
+        raise SettingsError(f"cannot read .env: {error}") from error
     except ValidationError as error:
         for detail in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in detail["loc"]).upper()

@@ -119,6 +119,16 @@ def test_the_format_of_the_error_may_be_set_in_dotenv(
     assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.parametrize("dotenv", ["LOG_FORMAT=console\nLOOKBACK_DAYS=many", "LOOKBACK_DAY=3\nLOG_FORMAT=console"])
+def test_an_error_in_the_settings_has_the_format_that_they_ask_for(
+    lake: Path, dotenv: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.with_name(".env").write_text(dotenv)
+    ingest_a_file_that_is_not_there(monkeypatch)
+
+    assert capsys.readouterr().err.startswith("error: wrong settings (")
+
+
 def ingest_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["user-analytics", "ingest", "reviews", "--date=2010-12-08", "--source=none.csv"])
     with pytest.raises(SystemExit):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from user_analytics.errors import SettingsError
-from user_analytics.settings import Settings, load_settings
+from user_analytics.settings import Settings, load_log_format, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -137,6 +137,30 @@ def test_all_problems_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAKE_URI", "s3://b")
 
     with pytest.raises(SettingsError, match=r"(?s)LAKE_URI.*SOURCE_PORT"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "log_format"),
+    [
+        ("LOG_FORMAT=json\nSOURCE_PORT=many\nLAKE_URI=s3://b", "json"),
+        ("LOG_FORMAT=xml", "auto"),
+        ("LOG_FORMAT=json\n\xff", "auto"),
+    ],
+    ids=["others at fault", "itself at fault", "unreadable"],
+)
+def test_the_log_format_is_known_while_settings_are_at_fault(dotenv: str, log_format: str) -> None:
+    Path(".env").write_text(dotenv, encoding="latin-1")
+
+    assert load_log_format() == log_format
+    with pytest.raises(SettingsError):
+        load_settings()
+
+
+def test_a_file_that_is_not_text_is_an_error_that_names_it() -> None:
+    Path(".env").write_bytes(b"SOURCE_USER=\xff")
+
+    with pytest.raises(SettingsError, match=r"cannot read \.env: .*can't decode byte 0xff"):
         load_settings()
 
 

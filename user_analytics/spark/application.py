@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 
 from user_analytics import errors
 from user_analytics.logs import configure_logging
-from user_analytics.settings import Settings, load_settings
+from user_analytics.settings import Settings, load_log_format, load_settings
 
 log = structlog.get_logger()
 
@@ -38,11 +38,10 @@ def run(
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Run an application with the settings of the environment; its exit code."""
-    configure_logging("auto")
     options = parser.parse_args(arguments)
+    configure_logging(load_log_format())
     try:
         settings = load_settings()
-        configure_logging(settings.log_format)
         with explained():
             main(options, settings)
     except errors.UserAnalyticsError as error:

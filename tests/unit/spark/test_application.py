@@ -125,6 +125,15 @@ def test_a_wrong_setting_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys:
     assert "LOOKBACK_DAYS" in capsys.readouterr().err
 
 
+def test_what_is_wrong_with_the_settings_has_the_format_that_they_ask_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOOKBACK_DAYS", "many")
+    monkeypatch.setenv("LOG_FORMAT", "console")
+    run(lambda *_: None, argument_parser(""), ["--ds", "2010-12-08"])
+    assert not capsys.readouterr().err.startswith("{")
+
+
 @pytest.mark.parametrize("ds", ["08/12/2010", "2010-02-30", "yesterday"])
 def test_a_malformed_date_is_wrong_usage(ds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
