@@ -99,7 +99,8 @@ class Settings(LogSettings):
         "UTC", description="time zone in which retail.user_purchase.invoice_date is written"
     )
     reviews_source: str | None = Field(
-        None, description="reviews CSV: a path, or s3://BUCKET/KEY; `run` without one takes the sample"
+        None,
+        description="reviews CSV: a path, or s3://BUCKET/KEY; unset = the sample, in a `run` on the embedded stack",
     )
 
     gcp_project: str | None = Field(None, description="BigQuery project; unset = the embedded emulator")
