@@ -127,7 +127,7 @@ $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
 	@touch $@
 
 $(JARS) &: | $(VENV)/.uv
-	@$(BIN)/python requirements/fetch_jars.py
+	@$(BIN)/python -m user_analytics.spark.jars
 
 $(MINIO): images/minio/go.mod images/minio/go.sum
 	@requirements/check-prerequisites.sh --tests >/dev/null

@@ -20,11 +20,11 @@ from pydantic import SecretStr
 from user_analytics.errors import StageFailed
 from user_analytics.lake.manifest import Table
 from user_analytics.settings import Settings
+from user_analytics.spark.jars import cache_directory, pinned
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parents[1]
 APPLICATIONS = CHECKOUT / "spark_apps"
-PINNED_JARS = CHECKOUT / "requirements" / "jars.txt"
 SPARK_HOME = Path(pyspark.__file__).parent
 LOOPBACK = "127.0.0.1"
 JAVA_VERSION = 17
@@ -55,7 +55,7 @@ def spark_submit_command(
 ) -> Submission:
     """How to run the application of `table` for `ds` here; makes the folder its temporary files go to.
 
-    Raises StageFailed when a jar is not in the cache.
+    Raises StageFailed when a jar is not in the cache, JarError when it is not pinned as it should be.
     """
     temporary_directory(settings).mkdir(parents=True, exist_ok=True)
     command = [str(SPARK_HOME / "bin" / "spark-submit")]
@@ -119,10 +119,9 @@ def temporary_directory(settings: Settings) -> Path:
 
 
 def cached_jars() -> list[Path]:
-    """The pinned jars as `requirements/fetch_jars.py` keeps them; raises StageFailed when one is missing."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "user-analytics" / "jars"
-    pins = [line.split()[0] for line in PINNED_JARS.read_text().splitlines() if line and not line.startswith("#")]
-    jars = [cache / f"{artifact}-{version}.jar" for _, artifact, version in (pin.split(":") for pin in pins)]
+    """The pinned jars in the cache; raises StageFailed when one is missing."""
+    cache = cache_directory()
+    jars = [cache / jar.file_name for jar in pinned()]
     missing = [jar.name for jar in jars if not jar.is_file()]
     if missing:
         raise StageFailed(f"{', '.join(missing)} is not in {cache}: run `make setup`, which fetches it")

@@ -1,14 +1,18 @@
 """Jars: fetched once, as pinned or not at all. Maven is a script here, so that it can fail."""
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from requirements import fetch_jars
+from user_analytics.spark import jars
 
 CONTENT = b"a jar"
 PIN = f"org.example:thing:1.2 {hashlib.sha256(CONTENT).hexdigest()}\n"
+
+CHECKOUT = Path(__file__).parents[3]
 
 
 class Maven:
@@ -58,7 +62,7 @@ def pins(tmp_path: Path) -> Path:
 
 def test_a_jar_is_fetched_once(maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]) -> None:
     maven.gives(CONTENT)
-    assert [fetch_jars.main([str(pins)]) for _ in range(2)] == [0, 0]
+    assert [jars.main([str(pins)]) for _ in range(2)] == [0, 0]
     assert [path.name for path in cache.iterdir()] == ["thing-1.2.jar"]
     assert capsys.readouterr().out == f"Fetched thing-1.2.jar in {cache}\nHave thing-1.2.jar in {cache}\n"
     assert maven.calls == 1
@@ -68,7 +72,7 @@ def test_a_jar_that_was_altered_in_the_cache_is_fetched_again(maven: Maven, cach
     maven.gives(CONTENT)
     cache.mkdir(parents=True)
     (cache / "thing-1.2.jar").write_bytes(b"half a j")
-    assert fetch_jars.main([str(pins)]) == 0
+    assert jars.main([str(pins)]) == 0
     assert (cache / "thing-1.2.jar").read_bytes() == CONTENT
 
 
@@ -76,7 +80,7 @@ def test_a_jar_with_another_hash_is_refused_and_not_kept(
     maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     maven.gives(b"another jar")
-    assert fetch_jars.main([str(pins)]) == 1
+    assert jars.main([str(pins)]) == 1
     assert "org.example:thing:1.2 has SHA-256" in capsys.readouterr().err
     assert list(cache.iterdir()) == []
 
@@ -85,7 +89,7 @@ def test_what_maven_says_is_passed_on(
     maven: Maven, cache: Path, pins: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     maven.fails()
-    assert fetch_jars.main([str(pins)]) == 1
+    assert jars.main([str(pins)]) == 1
     assert "could not fetch org.example:thing:1.2: Could not find artifact" in capsys.readouterr().err
 
 
@@ -93,15 +97,22 @@ def test_a_missing_maven_is_named_with_what_installs_it(
     cache: Path, pins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert fetch_jars.main([str(pins)]) == 1
+    assert jars.main([str(pins)]) == 1
     assert "sudo apt-get install maven" in capsys.readouterr().err
 
 
 def test_a_line_that_is_no_pin_is_named(pins: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pins.write_text("org.example:thing:1.2\n")
-    assert fetch_jars.main([str(pins)]) == 1
+    assert jars.main([str(pins)]) == 1
     assert f"{pins}, line 1: expected `group:artifact:version sha256`" in capsys.readouterr().err
 
 
+def test_it_runs_before_any_package_is_installed(maven: Maven, cache: Path, pins: Path) -> None:
+    maven.gives(CONTENT)
+    without_site_packages = [sys.executable, "-S", "-m", "user_analytics.spark.jars", pins]
+    subprocess.run(without_site_packages, cwd=CHECKOUT, check=True)
+    assert (cache / "thing-1.2.jar").read_bytes() == CONTENT
+
+
 def test_every_pinned_jar_is_pinned_well() -> None:
-    assert [jar.file_name for jar in fetch_jars.pinned(fetch_jars.PINS)] == ["spark-3.5-bigquery-0.42.1.jar"]
+    assert [jar.file_name for jar in jars.pinned(jars.PINS)] == ["spark-3.5-bigquery-0.42.1.jar"]

@@ -1,6 +1,7 @@
-"""Fetch the jars of `jars.txt` with Maven into the user's cache; those that are there and unaltered stay.
+"""The jars that Spark needs besides its own, as `requirements/jars.txt` pins them, in the user's cache.
 
-Runs before any package is installed: standard library only.
+`python -m user_analytics.spark.jars` fetches them with Maven; those that are there and unaltered stay. It
+runs before any package is installed, from the checkout: standard library only.
 """
 
 import hashlib
@@ -14,13 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-PINS = Path(__file__).with_name("jars.txt")
+from user_analytics.errors import UserAnalyticsError
+
+PINS = Path(__file__).resolve().parents[2] / "requirements" / "jars.txt"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 LINE = re.compile(r"(?P<group>[\w.-]+):(?P<artifact>[\w.-]+):(?P<version>[\w.-]+) (?P<sha256>[0-9a-f]{64})")
 ERROR_LINE = re.compile(r"\[ERROR\] (.+)")
 
 
-class FetchError(Exception):
+class JarError(UserAnalyticsError):
     """A jar cannot be had as pinned; the message says why and what to do."""
 
 
@@ -37,21 +40,21 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "user-analytics" / "jars"
 
 
-def pinned(pins: Path) -> list[Jar]:
-    """The jars that `pins` lists, a line each; raises FetchError naming a line that is not a pin."""
+def pinned(pins: Path = PINS) -> list[Jar]:
+    """The jars that `pins` lists, a line each; raises JarError naming a line that is not a pin."""
     jars = []
     for number, line in enumerate(pins.read_text(encoding="utf-8").splitlines(), start=1):
         if not line or line.startswith("#"):
             continue
         pin = LINE.fullmatch(line)
         if pin is None:
-            raise FetchError(f"{pins}, line {number}: expected `group:artifact:version sha256`, found {line!r}")
+            raise JarError(f"{pins}, line {number}: expected `group:artifact:version sha256`, found {line!r}")
         jars.append(Jar(line.split()[0], f"{pin['artifact']}-{pin['version']}.jar", pin["sha256"]))
     return jars
 
 
 def fetch(jar: Jar, directory: Path) -> bool:
-    """Put one jar into `directory`; False when it was there already. Raises FetchError.
+    """Put one jar into `directory`; False when it was there already. Raises JarError.
 
     The file appears whole and verified or not at all.
     """
@@ -60,14 +63,14 @@ def fetch(jar: Jar, directory: Path) -> bool:
         return False
     maven = shutil.which("mvn")
     if maven is None:
-        raise FetchError(f"Maven is missing, which fetches {jar.coordinates}: sudo apt-get install maven")
+        raise JarError(f"Maven is missing, which fetches {jar.coordinates}: sudo apt-get install maven")
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as temporary:
         _copy(maven, jar, Path(temporary))
         fetched = Path(temporary, jar.file_name)
         found = _sha256(fetched)
         if found != jar.sha256:
-            raise FetchError(
+            raise JarError(
                 f"{jar.coordinates} has SHA-256 {found}, pinned is {jar.sha256}: it was altered on its way. "
                 "Remove it from Maven's local repository (~/.m2/repository) and try again; pin the new hash in "
                 f"{PINS.name} only if the publisher confirms it"
@@ -82,7 +85,7 @@ def _copy(maven: str, jar: Jar, directory: Path) -> None:
     result = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode != 0:
         said = ERROR_LINE.search(result.stdout + result.stderr)
-        raise FetchError(
+        raise JarError(
             f"Maven could not fetch {jar.coordinates}: {said[1] if said else f'exit code {result.returncode}'}"
         )
 
@@ -100,8 +103,8 @@ def main(arguments: Sequence[str]) -> int:
         for jar in pinned(pins):
             fetched = fetch(jar, directory)
             print(f"{'Fetched' if fetched else 'Have'} {jar.file_name} in {directory}")  # noqa: T201
-    except (FetchError, OSError) as error:
-        print(f"fetch_jars.py: {error}", file=sys.stderr)  # noqa: T201
+    except (JarError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 
