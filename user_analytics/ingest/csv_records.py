@@ -31,7 +31,8 @@ class Record(NamedTuple):
 
 
 class CsvRecords:
-    """Iterator over the data records of a CSV file with a header line. Lines without a character are skipped.
+    """Iterator over the data records of a CSV file with a header line. Lines without a character are skipped,
+    unless the header has one column: there they are a record of one empty field.
 
     A context manager that leaves `stream` open; it reads ahead.
     `source` names the file in messages. Takes LF and CRLF line ends and a byte order mark. Raises
@@ -72,8 +73,8 @@ class CsvRecords:
             except csv.Error as error:
                 yield Record(line, [], self._problem(error, line))
                 continue
-            if fields:
-                yield Record(line, fields, None)
+            if fields or len(self.header) == 1:
+                yield Record(line, fields or [""], None)
 
     def raw_text(self) -> str:
         """The text of the record read last, without its line end; bytes that are not UTF-8 as `\\xNN`."""

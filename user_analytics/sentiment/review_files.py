@@ -1,25 +1,23 @@
 """Review files outside the pipeline (CSV or Parquet): read and written in batches, whatever their size."""
 
-import csv
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from user_analytics.errors import InputError, UserAnalyticsError
+from user_analytics.ingest.csv_records import CsvRecords, Record
 
 TEXT_COLUMN = "review_str"
 
 _ROWS_PER_BATCH = 8192
 # With `pre_buffer`, or without a buffer of its own, the Parquet reader takes a whole row group into memory.
 _READ_BYTES = 1 << 20
-# Python's csv module refuses longer fields; its own default of 128 KiB is shorter than some reviews.
-_LONGEST_FIELD = 64 * 1024 * 1024
 
 
 class ReviewFile(NamedTuple):
@@ -44,8 +42,8 @@ def open_reviews(path: Path, required: tuple[str, ...] = (TEXT_COLUMN,)) -> Iter
                     stack.enter_context(pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES)), required, path
                 )
             else:
-                text = stack.enter_context(path.open(encoding="utf-8-sig", newline=""))
-                source = _open_csv(text, required, path)
+                file = stack.enter_context(path.open("rb"))
+                source = _open_csv(stack.enter_context(CsvRecords(file, str(path), required)), required, path)
         yield source
 
 
@@ -114,37 +112,41 @@ def _parquet_batches(parquet: pq.ParquetFile, path: Path) -> Iterator[pa.RecordB
         yield batch
 
 
-def _open_csv(text: TextIO, required: tuple[str, ...], path: Path) -> ReviewFile:
-    csv.field_size_limit(_LONGEST_FIELD)
-    records = _records(text, path)
-    header = next(records, None)
-    if header is None:
-        raise InputError(f"{path} is empty: it needs a header with the column {TEXT_COLUMN}")
-    schema = _checked(pa.schema([(name, pa.string()) for name in header]), required, path)
-    return ReviewFile(schema, _csv_batches(records, schema))
+def _open_csv(records: CsvRecords, required: tuple[str, ...], path: Path) -> ReviewFile:
+    if not _is_utf8(records.header):
+        raise InputError(f"{path}: its header is not UTF-8 text")
+    schema = _checked(pa.schema([(name, pa.string()) for name in records.header]), required, path)
+    return ReviewFile(schema, _csv_batches(records, schema, path))
 
 
-def _csv_batches(records: Iterator[list[str]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    while rows := list(islice(records, _ROWS_PER_BATCH)):
-        yield pa.record_batch([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=schema)
-
-
-def _records(text: TextIO, path: Path) -> Iterator[list[str]]:
-    reader = csv.reader(text, strict=True)
-    width = None
+def _csv_batches(records: CsvRecords, schema: pa.Schema, path: Path) -> Iterator[pa.RecordBatch]:
+    rows = (_fields(record, len(schema), path) for record in records)
     while True:
-        line = reader.line_num + 1
-        try:
-            record = next(reader, None)
-        except csv.Error as error:
-            raise InputError(f"{path}, line {line}: {error}") from error
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not UTF-8 text after line {line}: {error.reason}") from error
-        if record is None:
+        with _naming_the_input(path):
+            batch = list(islice(rows, _ROWS_PER_BATCH))
+        if not batch:
             return
-        if not record:
-            record = [""] if width == 1 else record
-        width = width or len(record)
-        if len(record) != width:
-            raise InputError(f"{path}, line {line}: {len(record)} fields instead of {width}")
-        yield record
+        yield pa.record_batch([pa.array(column, pa.string()) for column in zip(*batch, strict=True)], schema=schema)
+
+
+def _fields(record: Record, width: int, path: Path) -> list[str]:
+    """The record's fields; what an ingestion would quarantine refuses a file here, for rows keep their number."""
+    if record.problem is not None:
+        problem = record.problem
+    elif len(record.fields) != width:
+        problem = f"{len(record.fields)} fields instead of {width}"
+    elif not _is_utf8(record.fields):
+        problem = "it is not UTF-8 text"
+    else:
+        return record.fields
+    raise InputError(f"{path}: line {record.line}: {problem}")
+
+
+def _is_utf8(texts: list[str]) -> bool:
+    try:
+        for text in texts:
+            if not text.isascii():
+                text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -50,6 +50,12 @@ def test_records_are_read_by_rfc_4180(body: bytes, expected: list[list[str]]) ->
     assert fields(HEADER + body) == expected
 
 
+def test_a_line_without_a_character_is_an_empty_field_where_there_is_one_column() -> None:
+    records = CsvRecords(io.BytesIO(b"a\n1\n\n2\n\n"), "file.csv", ("a",))
+
+    assert [(record.line, record.fields) for record in records] == [(2, ["1"]), (3, [""]), (4, ["2"]), (5, [""])]
+
+
 @given(st.lists(st.lists(st.text(), min_size=2, max_size=2), max_size=20), st.sampled_from(["\n", "\r\n"]))
 @hypothesis_settings(deadline=None, derandomize=True, database=None)
 def test_whatever_a_csv_writer_writes_is_read_back(rows: list[list[str]], line_end: str) -> None:

@@ -105,12 +105,19 @@ def test_a_review_of_ten_megabytes_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty: it needs a header"),
-        (b"cid,text\n1,good\n", "has no column review_str; it has cid, text"),
-        (b"review_str,review_str\na,b\n", "has a column name twice"),
+        (b"", "it is empty or has no header line; expected review_str"),
+        (b"cid,text\n1,good\n", "its header has no column review_str; it reads cid,text"),
+        (b"review_str,review_str\na,b\n", "its header has more than one column review_str"),
+        (b"cid,cid,review_str\n1,2,a\n", "has a column name twice: cid, cid, review_str"),
         (b"cid,review_str\n1,good\n2,bad,worse\n", "line 3: 3 fields instead of 2"),
-        (b'cid,review_str\n1,"two\nlines"\n2,"never closed\n', "line 4: unexpected end of data"),
-        (b"cid,review_str\n1,\xff\xfe\n", "is not UTF-8 text"),
+        (
+            b'cid,review_str\n1,"two\nlines"\n2,"never closed\n',
+            "a quote opened in the record at line 4 is never closed",
+        ),
+        (b'cid,review_str\n1,"good" film\n', "line 2: characters after a closing quote"),
+        (b"cid,review_str\r1,good\r", "its lines end in CR alone"),
+        (b"cid,review_str\n1,\xff\xfe\n", "line 2: it is not UTF-8 text"),
+        (b"cid,review_str,\xff\n1,good,x\n", "its header is not UTF-8 text"),
         (b"cid,review_str,positive_review\n1,good,true\n", "already has the column positive_review"),
     ],
 )
