@@ -35,7 +35,9 @@ setup: $(VENV)/.embedded $(JARS) ## Install what `make run` needs into .venv and
 
 .PHONY: clean
 clean: ## Stop what runs here and remove all data and environments of this checkout (not the caches)
-	@if $(BIN)/python -c 'import user_analytics.embedded.remove' 2>/dev/null; then $(BIN)/python -m user_analytics.embedded.remove; \
+	@if $(BIN)/python -c 'import user_analytics.embedded.remove' 2>/dev/null; then \
+	  $(BIN)/python -m user_analytics.embedded.remove; \
+	  RUN_DIR=.run $(BIN)/python -m user_analytics.embedded.remove; \
 	elif compgen -G '.run/processes/*.json' >/dev/null; then \
 	  echo "Something may still run here, and $(VENV) lacks what stops it: run \`make setup\`, then clean again." >&2; exit 1; \
 	fi
