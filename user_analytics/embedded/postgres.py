@@ -20,8 +20,6 @@ import stat
 import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import psutil
 import psycopg2
@@ -29,6 +27,7 @@ import structlog
 from pydantic import SecretStr
 
 from user_analytics.embedded.processes import Account, RunningProgram, current_account, free_port, start
+from user_analytics.embedded.server import Server
 from user_analytics.errors import StackError
 from user_analytics.settings import Settings
 
@@ -60,27 +59,20 @@ def embedded_binaries() -> Path:
     return Path(specification.origin).parent / "pginstall" / "bin"
 
 
-class PostgresServer:
-    """One server with the database `retail` and the superuser `user_analytics`; a context manager."""
+class PostgresServer(Server):
+    """One server with the database `retail` and the superuser `user_analytics`."""
+
+    title = "Postgres"
 
     def __init__(self, bin_dir: Path, run_dir: Path, *, port: int | None = None) -> None:
         """Take the server's binaries and the run directory; a free port is picked unless one is given."""
+        super().__init__()
         self._bin_dir = bin_dir
         self._run_dir = run_dir
         self._wanted_port = port
         self._account = _server_account()
-        self._program: RunningProgram | None = None
         self.port = 0
         self.password = ""
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Initialise the cluster if there is none, start the server, wait until it answers.
@@ -101,16 +93,6 @@ class PostgresServer:
         except BaseException:
             self.stop()
             raise
-
-    def stop(self) -> None:
-        """Fast shutdown: roll back what is open, keep the data."""
-        if self._program is not None:
-            self._program.stop()
-            self._program = None
-
-    def died(self) -> str | None:
-        """How it ended by itself; None while it runs."""
-        return self._program.died() if self._program is not None else None
 
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this server as the source."""
@@ -178,6 +160,7 @@ class PostgresServer:
             _remove_lock_of_a_dead_server(data)
             options = [f"--{name}={value}" for name, value in {**SERVER_OPTIONS, "port": str(self.port)}.items()]
             command = [str(bin_dir / "postgres"), "-D", str(data), *options]
+            # SIGINT is its fast shutdown: it rolls back what is open and waits for nobody.
             self._program = self._run("postgres", command, data, signal.SIGINT)
             if self._answers(deadline):
                 return

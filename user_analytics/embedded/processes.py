@@ -46,8 +46,7 @@ class Account(NamedTuple):
 class RunningProgram:
     """A started program; `log_file` takes its standard output and error."""
 
-    def __init__(self, name: str, log_file: Path, process: subprocess.Popen[bytes]) -> None:
-        self.name = name
+    def __init__(self, log_file: Path, process: subprocess.Popen[bytes]) -> None:
         self.log_file = log_file
         self._process = process
         self._peak_memory = b""
@@ -55,11 +54,6 @@ class RunningProgram:
     def exit_code(self) -> int | None:
         """Exit code (128 + N for signal N), None while it runs."""
         return self._process.poll()
-
-    def died(self) -> str | None:
-        """How it ended and where its log is, for a program that was to run on; None while it does."""
-        exit_code = self.exit_code()
-        return None if exit_code is None else f"{self.name} ended with exit code {exit_code} (its log: {self.log_file})"
 
     def wait(self) -> int:
         """Wait for its end; its exit code."""
@@ -132,7 +126,7 @@ def start(
         raise StackError(f"cannot start {name} under {run_dir}: {error}") from error
     with suppress(BrokenPipeError):
         process.stdin.write(json.dumps(specification).encode() + b"\n")  # type: ignore[union-attr]
-    return RunningProgram(name, log_file, process)
+    return RunningProgram(log_file, process)
 
 
 def stop_leftovers(run_dir: Path) -> list[str]:

@@ -6,10 +6,9 @@ import os
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from user_analytics.embedded.processes import RunningProgram, free_port, recorded_processes, start
+from user_analytics.embedded.server import Server
 from user_analytics.errors import StackError
 from user_analytics.settings import Settings
 
@@ -27,24 +26,17 @@ def tls_directory(run_dir: Path) -> Path:
     return run_dir / "warehouse" / "tls"
 
 
-class EmulatorServer:
-    """One emulator on two loopback ports; a context manager."""
+class EmulatorServer(Server):
+    """One emulator on two loopback ports."""
+
+    title = "the BigQuery emulator"
 
     def __init__(self, run_dir: Path) -> None:
+        super().__init__()
         self._run_dir = run_dir
         self._directory = run_dir / "warehouse"
         self._endpoint_file = self._directory / "ports.json"
-        self._program: RunningProgram | None = None
         self._ports = (0, 0)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def has_data(self) -> bool:
         """Whether it has run here before."""
@@ -87,16 +79,6 @@ class EmulatorServer:
         except (OSError, ValueError, TypeError, KeyError):
             return False
         return self._is_ready()
-
-    def stop(self) -> None:
-        """Stop it if this object started it; the tables stay."""
-        if self._program is not None:
-            self._program.stop()
-            self._program = None
-
-    def died(self) -> str | None:
-        """How it ended by itself; None while it runs."""
-        return self._program.died() if self._program is not None else None
 
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this emulator as the warehouse."""

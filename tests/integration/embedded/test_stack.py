@@ -110,7 +110,7 @@ def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings) -> 
         raise InputError("the source closed the connection")
 
     with (
-        pytest.raises(StackError, match=r"postgres ended with exit code 137 \(its log: .*the source closed"),
+        pytest.raises(StackError, match=r"Postgres ended with exit code 137 \(its log: .*the source closed"),
         embedded_stack(settings, {"source"}),
     ):
         fail()
