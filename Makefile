@@ -12,6 +12,7 @@ PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase);
 DATE ?=             ## run: logical date, YYYY-MM-DD; default: the latest invoice day
 MODE ?= full        ## run: full or incremental
 ARGS ?=             ## run, test: further arguments for user-analytics run, or for pytest
+ROWS ?= 1000000     ## bench-extraction: rows of the table
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -88,13 +89,18 @@ test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source),
 	fi
 	@echo "MinIO, Postgres 15 and Chromium are there."
 
+.PHONY: bench-extraction
+bench-extraction: $(VENV)/.benchmarks $(MINIO) ## Measure `ingest purchases` beside psql, pandas and others, on the same Postgres and MinIO
+	@$(BIN)/python -m benchmarks.extraction --rows '$(strip $(ROWS))' --minio $(MINIO)
+
 .PHONY: lock
 lock: dev ## Write requirements/*.txt anew from pyproject.toml
 	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' "$$@"; }; \
-	compile --all-extras pyproject.toml -o requirements/dev.txt; \
+	compile --extra cluster --extra dev --extra embedded --extra spark --extra train pyproject.toml -o requirements/dev.txt; \
 	compile -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
 	compile -c requirements/dev.txt --extra spark pyproject.toml -o requirements/spark.txt; \
 	compile -c requirements/dev.txt --extra spark --extra embedded --extra train pyproject.toml -o requirements/embedded.txt; \
+	compile -c requirements/dev.txt --extra benchmarks pyproject.toml -o requirements/benchmarks.txt; \
 	compile requirements/uv.in -o requirements/uv.txt; \
 	compile requirements/airflow.in -o requirements/airflow.txt
 
@@ -104,7 +110,7 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml
 help: ## List the commands
 	@awk 'BEGIN {FS = "[:?]?=? *[^#]*## "} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-	  /^[A-Za-z_-]+ *(:|\?=).*## / {split($$0, name, /[ :?]/); printf "  \033[36m%-12s\033[0m %s\n", name[1], substr($$0, index($$0, "## ") + 3)}' \
+	  /^[A-Za-z_-]+ *(:|\?=).*## / {split($$0, name, /[ :?]/); printf "  \033[36m%-16s\033[0m %s\n", name[1], substr($$0, index($$0, "## ") + 3)}' \
 	  $(MAKEFILE_LIST)
 
 # --- how the environments come to be ---------------------------------------------------------------------
@@ -126,6 +132,11 @@ $(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
 	@echo "Installing what tests and lint need into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.benchmarks: $(VENV)/.dev requirements/benchmarks.txt
+	@echo "Installing what the benchmarks compare with into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/benchmarks.txt
 	@touch $@
 
 $(JARS) &: | $(VENV)/.uv
