@@ -4,9 +4,11 @@ import csv
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from user_analytics.settings import Settings
@@ -69,3 +71,25 @@ def wait_for_stage(run: subprocess.Popen[str], stage: str) -> None:
         if line.startswith(f"{stage} "):
             return
     pytest.fail(f"the run ended with exit code {run.wait()} before {stage}:\n{''.join(said)}", pytrace=False)
+
+
+def processes_of(command_line: CommandLine) -> list[psutil.Process]:
+    """Every process that works in the pipeline's directories or was told of them."""
+    home = command_line.run_dir / "postgres" / "home"
+    marks = [str(command_line.run_dir), str(home.readlink() if home.is_symlink() else home)]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            about = [process.cwd(), *process.cmdline(), *process.environ().values()]
+            if process.status() != psutil.STATUS_ZOMBIE and any(mark in text for mark in marks for text in about):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def assert_nothing_runs(command_line: CommandLine) -> None:
+    deadline = time.monotonic() + 20
+    while left := processes_of(command_line):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import psutil
 import pytest
 
 from data import generate
-from tests.e2e.command_line import CommandLine, wait_for_stage
+from tests.e2e.command_line import CommandLine, assert_nothing_runs, processes_of, wait_for_stage
 from user_analytics.embedded.stack import embedded_stack
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import open_warehouse
@@ -63,28 +62,6 @@ def views(command_line: CommandLine) -> dict[str, str]:
     settings = Settings(_env_file=None, run_dir=command_line.run_dir)  # type: ignore[call-arg]
     with embedded_stack(settings, {"warehouse"}) as complete, open_warehouse(complete) as warehouse:
         return {view: format_rows(query_view(warehouse, view), "csv") for view in VIEWS}
-
-
-def processes_of(command_line: CommandLine) -> list[psutil.Process]:
-    """Every process that works in the pipeline's directories or was told of them."""
-    home = command_line.run_dir / "postgres" / "home"
-    marks = [str(command_line.run_dir), str(home.readlink() if home.is_symlink() else home)]
-    found = []
-    for process in psutil.process_iter():
-        try:
-            about = [process.cwd(), *process.cmdline(), *process.environ().values()]
-            if process.status() != psutil.STATUS_ZOMBIE and any(mark in text for mark in marks for text in about):
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
-
-
-def assert_nothing_runs(command_line: CommandLine) -> None:
-    deadline = time.monotonic() + 20
-    while left := processes_of(command_line):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
 
 
 def killed(run: subprocess.Popen[str], stage: str, delay: float, kill: Callable[[int, int], None]) -> bool:

@@ -6,8 +6,9 @@ One command at a time uses a run directory; the lock is the kernel's, so that a 
 
 import fcntl
 import os
+import signal
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
@@ -16,6 +17,7 @@ import structlog
 
 from user_analytics.embedded.postgres import PostgresServer, embedded_binaries
 from user_analytics.embedded.processes import stop_leftovers
+from user_analytics.embedded.server import Server
 from user_analytics.embedded.warehouse import EmulatorServer
 from user_analytics.errors import StackError, UserAnalyticsError
 from user_analytics.settings import Settings
@@ -26,6 +28,12 @@ Part = Literal["source", "warehouse", "programs"]
 """`programs`: stages that run as processes under the run directory. They always do."""
 
 LOCK_WAIT_SECONDS = 5.0
+# A client notices that its server is gone a little before the end of the server's process is known.
+DEATH_WAIT_SECONDS = 1.0
+
+
+class ServerDied(StackError):
+    """A server of the embedded stack ended by itself."""
 
 
 def embedded_parts(settings: Settings) -> frozenset[Part]:
@@ -43,8 +51,9 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
     """Start the embedded ones among `needs`; yields `settings` completed with their addresses.
 
     A `read_only` command that needs the warehouse alone uses that of a run in progress, if there is one.
-    Raises StackError when the run directory is another command's now, when a part does not start or ends by
-    itself, or when there is nothing to read.
+    Raises StackError when the run directory is another command's now, when a part does not start, or when
+    there is nothing to read; ServerDied, whatever is under way inside, as soon as a part ends by itself.
+    Only a process's main thread can use it.
     """
     parts = needs & embedded_parts(settings)
     if not parts:
@@ -64,7 +73,7 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
             raise
         stop_leftovers(settings.run_dir)
         emulator = EmulatorServer(settings.run_dir)
-        servers: list[EmulatorServer | PostgresServer] = [emulator]
+        servers: list[Server] = [emulator]
         if "warehouse" in parts:
             started.callback(emulator.stop)
             emulator.launch()
@@ -75,12 +84,45 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
         if "warehouse" in parts:
             emulator.wait_until_ready()
             settings = emulator.complete(settings)
-        try:
+        with _ended_by_a_death(servers):
             yield settings
-        except UserAnalyticsError as error:
-            if deaths := [death for server in servers if (death := server.died())]:
-                raise StackError(f"{'; '.join(deaths)}. What failed for it: {error}") from error
-            raise
+
+
+@contextmanager
+def _ended_by_a_death(servers: Sequence[Server]) -> Iterator[None]:
+    """Raise ServerDied inside as soon as a server ends by itself.
+
+    The kernel says so (SIGCHLD), and the exception comes out of whatever the main thread does: clients and
+    Spark would go on trying for minutes.
+    """
+    previous = signal.getsignal(signal.SIGCHLD)
+
+    def check(*_: object) -> None:
+        if deaths := _deaths(servers):
+            # Once: what is stopped because of it sends the signal too.
+            signal.signal(signal.SIGCHLD, previous)
+            raise ServerDied(deaths)
+
+    signal.signal(signal.SIGCHLD, check)
+    try:
+        check()
+        yield
+    except ServerDied:
+        raise
+    except UserAnalyticsError as error:
+        signal.signal(signal.SIGCHLD, previous)
+        deadline = time.monotonic() + DEATH_WAIT_SECONDS
+        while not (deaths := _deaths(servers)):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        raise ServerDied(f"{deaths}. What failed for it: {error}") from error
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+
+
+def _deaths(servers: Sequence[Server]) -> str:
+    return "; ".join(death for server in servers if (death := server.died()))
 
 
 @contextmanager

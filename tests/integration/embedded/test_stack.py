@@ -1,6 +1,7 @@
 """The embedded stack as one: what a command needs, for one command at a time, on data that stays."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from threading import Timer
 import psutil
 import pytest
 
+from user_analytics.embedded import stack
 from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
-from user_analytics.embedded.stack import embedded_stack, locked
+from user_analytics.embedded.stack import Part, ServerDied, embedded_stack, locked
 from user_analytics.embedded.warehouse import EmulatorServer
 from user_analytics.errors import InputError, StackError
 from user_analytics.settings import Settings
@@ -97,20 +99,40 @@ def test_a_failure_inside_stops_what_was_started(settings: Settings) -> None:
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
-def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("part", "program", "title"),
+    [("source", "postgres", "Postgres"), ("warehouse", "emulator", "the BigQuery emulator")],
+)
+def test_a_part_that_dies_ends_what_is_under_way(settings: Settings, part: Part, program: str, title: str) -> None:
+    def wait_for_long() -> None:
+        os.kill(recorded_processes(settings.run_dir)[program], signal.SIGKILL)
+        time.sleep(20)
+        pytest.fail("it went on")
+
+    log = settings.run_dir / "logs" / f"{program}.log"
+    with (
+        pytest.raises(ServerDied, match=rf"^{title} ended with exit code 137 \(its log: {log}\)$"),
+        embedded_stack(settings, {part}),
+    ):
+        wait_for_long()
+
+    assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+
+
+def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "DEATH_WAIT_SECONDS", 15)
+
     def fail() -> None:
-        postgres = psutil.Process(recorded_processes(settings.run_dir)["postgres"])
-        supervisor = postgres.parent()
+        # Before the end of the process is known: clients see their connection close at once.
+        supervisor = psutil.Process(recorded_processes(settings.run_dir)["postgres"]).parent()
         assert supervisor is not None
-        postgres.kill()
-        deadline = time.monotonic() + 15
-        while supervisor.status() != psutil.STATUS_ZOMBIE:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        supervisor.suspend()
+        psutil.Process(recorded_processes(settings.run_dir)["postgres"]).kill()
+        Timer(0.5, supervisor.resume).start()
         raise InputError("the source closed the connection")
 
     with (
-        pytest.raises(StackError, match=r"Postgres ended with exit code 137 \(its log: .*the source closed"),
+        pytest.raises(ServerDied, match=r"^Postgres ended with exit code 137 \(its log: .*the source closed"),
         embedded_stack(settings, {"source"}),
     ):
         fail()
