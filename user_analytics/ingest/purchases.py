@@ -21,6 +21,7 @@ from user_analytics.ingest.parts import PartWriter, columns_of
 from user_analytics.ingest.quarantine import Quarantine
 from user_analytics.lake import keys
 from user_analytics.lake.manifest import Mode, PurchaseTotals, RawManifest, write_raw_manifest
+from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.lake.store import Store
 from user_analytics.settings import Settings
 from user_analytics.source import COLUMNS, source_place, source_transaction
@@ -30,18 +31,7 @@ from user_analytics.sql import render_sql
 log = structlog.get_logger()
 
 TABLE: Final = "user_purchase"
-SCHEMA = pa.schema(
-    [
-        pa.field("invoice_number", pa.string(), nullable=False),
-        pa.field("stock_code", pa.string(), nullable=False),
-        pa.field("detail", pa.string()),
-        pa.field("quantity", pa.int64(), nullable=False),
-        pa.field("invoice_date", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("unit_price", pa.decimal128(8, 3), nullable=False),
-        pa.field("customer_id", pa.int64()),
-        pa.field("country", pa.string()),
-    ]
-)
+SCHEMA = RAW_SCHEMAS[TABLE]
 REJECTED = pa.field("rejected", pa.string())
 """NULL for a row to take, else the reason, a line feed and the row as JSON."""
 

@@ -21,6 +21,7 @@ from user_analytics.ingest.quarantine import Quarantine
 from user_analytics.lake import keys
 from user_analytics.lake.manifest import DataFile, RawManifest, ReviewTotals, write_raw_manifest
 from user_analytics.lake.s3_store import S3Store, split_url
+from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.lake.store import Store
 from user_analytics.settings import Settings
 
@@ -28,13 +29,7 @@ log = structlog.get_logger()
 
 TABLE: Final = "movie_review"
 COLUMNS = ("cid", "review_str")
-SCHEMA = pa.schema(
-    [
-        pa.field("review_id", pa.int64(), nullable=False),
-        pa.field("cid", pa.int64(), nullable=False),
-        pa.field("review_str", pa.string(), nullable=False),
-    ]
-)
+SCHEMA = RAW_SCHEMAS[TABLE]
 BATCH_ROWS = 50_000
 BATCH_CHARACTERS = 8 << 20
 READ_BYTES = 1 << 20

@@ -11,32 +11,27 @@ from functools import partial
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from user_analytics.errors import CorruptObject
-from user_analytics.lake.manifest import DataFile, RawManifest, Table
+from user_analytics.lake.manifest import DataFile, RawManifest
+from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.lake.store import open_store
 from user_analytics.lake.verified import read_verified
 from user_analytics.settings import load_settings
 
-SCHEMAS: dict[Table, str] = {
-    "movie_review": "review_id bigint, cid bigint, review_str string",
-    "user_purchase": (
-        "invoice_number string, stock_code string, detail string, quantity bigint, invoice_date timestamp, "
-        "unit_price decimal(8,3), customer_id bigint, country string"
-    ),
-}
 BATCH_ROWS = 10_000
 
 
 def read_raw(spark: SparkSession, manifest: RawManifest) -> DataFrame:
-    """The rows of a raw manifest, one partition for each of its files; columns as in SCHEMAS.
+    """The rows of a raw manifest, one partition for each of its files; columns as in RAW_SCHEMAS.
 
     While it runs, tasks raise CorruptObject for a file that differs from the manifest and LakeError for
     one that is missing. They take their settings from the environment.
     """
     # One row for each file, and each in a partition of its own.
     numbers = spark.range(0, len(manifest.files), 1, numPartitions=max(1, len(manifest.files)))
-    return numbers.mapInArrow(partial(_rows, manifest.files), SCHEMAS[manifest.table])
+    return numbers.mapInArrow(partial(_rows, manifest.files), from_arrow_schema(RAW_SCHEMAS[manifest.table]))
 
 
 def _rows(files: list[DataFile], numbers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

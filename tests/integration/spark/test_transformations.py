@@ -4,12 +4,13 @@ from datetime import date
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from spark_apps import movie_review, user_purchase
 from tests.fixtures.spark import DS, collect, purchase
+from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.sentiment.model import load_model
 from user_analytics.sentiment.score import score
-from user_analytics.spark.raw import SCHEMAS
 
 TEXTS = ["A wonderful film, the best of the year.", "Dull, boring, a waste of time.", "😀 это", "", None]
 
@@ -17,7 +18,7 @@ TEXTS = ["A wonderful film, the best of the year.", "Dull, boring, a waste of ti
 def test_reviews_get_the_probabilities_that_the_model_gives(spark: SparkSession) -> None:
     model = load_model()
     reviews = spark.createDataFrame(
-        [(number, 17850, text) for number, text in enumerate(TEXTS)], SCHEMAS["movie_review"]
+        [(number, 17850, text) for number, text in enumerate(TEXTS)], "review_id bigint, cid bigint, review_str string"
     )
     rows = collect(movie_review.transform(reviews, model.version, DS).orderBy("review_id"))
     assert [row["positive_probability"] for row in rows] == score(model, pa.array(TEXTS)).to_pylist()
@@ -26,7 +27,7 @@ def test_reviews_get_the_probabilities_that_the_model_gives(spark: SparkSession)
 
 
 def test_reviews_keep_their_columns_and_get_those_of_the_table(spark: SparkSession) -> None:
-    reviews = spark.createDataFrame([], SCHEMAS["movie_review"])
+    reviews = spark.createDataFrame([], from_arrow_schema(RAW_SCHEMAS["movie_review"]))
     judged = movie_review.transform(reviews, load_model().version, DS)
     assert dict(judged.dtypes) == {
         "review_id": "bigint",
@@ -41,7 +42,7 @@ def test_reviews_keep_their_columns_and_get_those_of_the_table(spark: SparkSessi
 
 def test_purchases_get_the_logical_date_and_keep_all_else(spark: SparkSession) -> None:
     raw = purchase(customer_id=None)
-    purchases = spark.createDataFrame([tuple(raw.values())], SCHEMAS["user_purchase"])
+    purchases = spark.createDataFrame([tuple(raw.values())], from_arrow_schema(RAW_SCHEMAS["user_purchase"]))
     [row] = collect(user_purchase.transform(purchases, date(2010, 12, 9)))
     assert row.asDict() == {
         **raw,
