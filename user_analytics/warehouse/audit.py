@@ -1,13 +1,14 @@
 """The audit: staged rows against the raw manifest they were made from.
 
-Every file under `sql/bigquery/checks/<table>` is one check: a SELECT that returns nothing when the rows
-are right, and else the figures that differ or the first offending keys (with their number in a column
-`offending_…`).
+A file of `sql/bigquery/checks/` is a check of both tables, a file of its folder of a table one of that
+table: a SELECT that returns nothing when the rows are right, and else the figures that differ or the
+first offending keys (with their number in a column `offending_…`).
 """
 
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import structlog
@@ -71,15 +72,12 @@ def audit_staged(warehouse: Warehouse, pair: StagedPair) -> AuditResult:
     findings: list[Finding] = []
     for staged in pair:
         table = staged.raw.manifest.table
-        names = check_names(table)
+        files = _check_files(table)
+        names = [file.stem for file in files]
         staging_table = staged.staging.manifest.staging_table
         queries = [
-            render_sql(
-                f"bigquery/checks/{table}/{name}.sql",
-                staging_table=warehouse.staging_table_id(staging_table),
-                examples=str(EXAMPLES),
-            )
-            for name in names
+            render_sql(file.as_posix(), staging_table=warehouse.staging_table_id(staging_table), examples=str(EXAMPLES))
+            for file in files
         ]
         results = warehouse.rows_of_each(queries, list(_parameters(staged)))
         checks += [f"{table} {name}" for name in names]
@@ -92,9 +90,11 @@ def audit_staged(warehouse: Warehouse, pair: StagedPair) -> AuditResult:
     return AuditResult(pair.movie_review.raw.manifest.ds, checks, findings)
 
 
-def check_names(table: Table) -> list[str]:
-    """Names of the checks of a table, in alphabetical order."""
-    return sorted(path.stem for path in (sql_directory() / "bigquery" / "checks" / table).glob("*.sql"))
+def _check_files(table: Table) -> list[PurePath]:
+    """The checks of a table under `sql/`, in alphabetical order of their names."""
+    checks = sql_directory() / "bigquery" / "checks"
+    files = [*checks.glob("*.sql"), *(checks / table).glob("*.sql")]
+    return [file.relative_to(sql_directory()) for file in sorted(files, key=lambda file: file.stem)]
 
 
 def _parameters(staged: Staged) -> Iterator[ScalarQueryParameter]:
