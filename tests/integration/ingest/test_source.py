@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import SecretStr
 
-from tests.fixtures.postgres import SourceDatabase
+from tests.fixtures.postgres import SourceDatabase, on_both_servers
 from user_analytics.errors import InputError, Unreachable
 from user_analytics.ingest.purchases import ingest_purchases
 from user_analytics.lake.local_store import LocalStore
@@ -50,6 +50,7 @@ def with_detail(detail: str | None) -> tuple[object, ...]:
     return (*LOADED[:2], detail, *LOADED[3:])
 
 
+@on_both_servers
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
@@ -88,6 +89,7 @@ def test_a_file_replaces_the_table(
     assert loaded(source) == expected
 
 
+@on_both_servers
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -148,6 +150,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(source: SourceDatabase, p
         load_purchases(source.settings, Path(path))
 
 
+@on_both_servers
 def test_the_table_is_created_when_it_is_missing(empty_source: SourceDatabase, tmp_path: Path) -> None:
     (tmp_path / "purchases.csv").write_bytes(HEADER + ROW)
 
@@ -172,6 +175,7 @@ def test_readers_see_the_old_rows_until_the_new_ones_are_there(
     assert loaded(source) == [LOADED]
 
 
+@on_both_servers
 def test_the_sample_goes_through_table_and_extract_to_the_last_digit(source: SourceDatabase, store: LocalStore) -> None:
     with SAMPLE.open(newline="", encoding="utf-8") as file:
         expected: list[tuple[Any, ...]] = [
@@ -200,6 +204,7 @@ def test_the_sample_goes_through_table_and_extract_to_the_last_digit(source: Sou
     assert latest_invoice_day(source.settings) == max(row[4] for row in expected).date()
 
 
+@on_both_servers
 def test_the_latest_invoice_day_is_in_utc_and_of_dates_an_extract_takes(
     load: Callable[[bytes], int], source: SourceDatabase
 ) -> None:
