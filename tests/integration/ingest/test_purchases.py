@@ -615,7 +615,7 @@ def test_a_server_that_never_answers_is_an_error_after_the_stated_time(store: Lo
             "source_host": "127.0.0.1",
             "source_port": free_port(),
             "source_password": SecretStr("a-secret"),
-            "connect_timeout_seconds": 1.5,
+            "connect_timeout_seconds": 0.5,
         }
     )
 
@@ -742,7 +742,7 @@ def test_memory_does_not_grow_with_the_table(postgres_18: PostgresServer, tmp_pa
     peaks = []
     # Hashes, since text that compresses well would take no memory as Parquet either.
     detail = " || ".join(f"sha512((n || '{letter}')::bytea)" for letter in "abcdefghij")
-    for thousands in (20, 120):
+    for thousands in (10, 80):
         with new_database(postgres_18) as source:
             source.execute(
                 "create schema retail;"

@@ -33,6 +33,9 @@ from user_analytics.lake.s3_store import PART_BYTES, S3Store
 from user_analytics.lake.store import Store, open_store
 from user_analytics.settings import Settings, load_settings
 
+POLL_SECONDS = 0.01
+"""How often a server that is to stop looks."""
+
 
 class Failing(io.BytesIO):
     """A stream that breaks after a number of bytes."""
@@ -245,14 +248,14 @@ def test_a_directory_that_cannot_be_read_is_an_error_not_empty(tmp_path: Path) -
 def test_a_server_that_never_answers_is_an_error_after_the_stated_time_without_the_secret(minio: MinioServer) -> None:
     port = free_port()
     settings = minio.settings("lake").model_copy(
-        update={"lake_endpoint": f"http://127.0.0.1:{port}", "connect_timeout_seconds": 1.5}
+        update={"lake_endpoint": f"http://127.0.0.1:{port}", "connect_timeout_seconds": 0.5}
     )
     began = time.monotonic()
 
     with pytest.raises(Unreachable) as error:
         open_store(settings).get("a")
 
-    assert f"127.0.0.1:{port} did not answer within 1.5 s" in str(error.value)
+    assert f"127.0.0.1:{port} did not answer within 0.5 s" in str(error.value)
     assert minio.secret_key not in str(error.value)
     assert time.monotonic() - began < 15
 
@@ -287,7 +290,7 @@ def test_an_upload_is_taken_up_again_when_the_server_restarts_in_its_middle(priv
                 starter.start()
             return super().read(size)
 
-    starter = Timer(2, private_minio.start)
+    starter = Timer(1, private_minio.start)
     body = os.urandom(3 * PART_BYTES)
     try:
         assert lake.put_stream("a", Restarting(body)) == len(body)
@@ -337,7 +340,7 @@ def test_an_upload_whose_completion_was_not_answered_is_recognised(
     monkeypatch.setattr(LosingAnswers, "lost", 0)
     body = os.urandom(PART_BYTES + 1)
     with ThreadingHTTPServer(("127.0.0.1", 0), LosingAnswers) as server:
-        Thread(target=server.serve_forever).start()
+        Thread(target=server.serve_forever, args=(POLL_SECONDS,)).start()
         endpoint = f"http://127.0.0.1:{server.server_port}"
         lake = open_store(minio.settings("lost-answers").model_copy(update={"lake_endpoint": endpoint}))
         try:
@@ -409,7 +412,7 @@ class Broken(BaseHTTPRequestHandler):
 def broken(minio: MinioServer) -> Iterator[Store]:
     """A store whose server is `Broken`."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(POLL_SECONDS,))
         thread.start()
         try:
             endpoint = f"http://127.0.0.1:{server.server_port}"
