@@ -128,23 +128,37 @@ def _deaths(servers: Sequence[Server]) -> str:
 @contextmanager
 def locked(run_dir: Path, wait_seconds: float = LOCK_WAIT_SECONDS) -> Iterator[None]:
     """Hold the run directory for this process; raises StackError naming the process that holds it."""
-    path = run_dir / "lock"
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        lock = path.open("a+")
-    except OSError as error:
-        raise StackError(f"cannot write under {run_dir}: {error}") from error
-    with lock:
-        _acquire(lock, run_dir, wait_seconds)
-        # Written in place and never removed: a new file would be another lock.
+    deadline = time.monotonic() + wait_seconds
+    with ExitStack() as opened:
+        while True:
+            lock = opened.enter_context(_open_lock(run_dir))
+            _acquire(lock, run_dir, deadline)
+            if _is_in_place(lock, run_dir):
+                break
+            # `make clean` removed it while this process waited for it: nobody else will open this file.
+            opened.close()
+        # Written in place: a new file would be another lock.
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
 
 
-def _acquire(lock: IO[str], run_dir: Path, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
+def _open_lock(run_dir: Path) -> IO[str]:
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        return (run_dir / "lock").open("a+")
+    except OSError as error:
+        raise StackError(f"cannot write under {run_dir}: {error}") from error
+
+
+def _is_in_place(lock: IO[str], run_dir: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(lock.fileno()), (run_dir / "lock").stat())
+    return False
+
+
+def _acquire(lock: IO[str], run_dir: Path, deadline: float) -> None:
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

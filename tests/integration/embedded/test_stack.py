@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Timer
 
 import psutil
 import pytest
 
+from user_analytics.embedded import remove as removal
 from user_analytics.embedded import stack
 from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
@@ -40,15 +42,28 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     remove_data(tmp_path / "run")
 
 
+@contextmanager
+def start_holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
+    """Another process that uses the run directory, once it says that it does."""
+    command = [sys.executable, "-c", HOLD, str(settings.run_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until_held(holder: subprocess.Popen[str]) -> None:
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+
+
 @pytest.fixture
 def holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
     """Another process that uses the run directory."""
-    command = [sys.executable, "-c", HOLD, str(settings.run_dir)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
+    with start_holder(settings) as process:
+        wait_until_held(process)
         yield process
-        process.kill()
 
 
 def test_it_starts_both_parts_and_stops_them(settings: Settings) -> None:
@@ -292,3 +307,28 @@ def test_it_is_removed_whatever_else_is_wrong_with_the_settings(settings: Settin
     removed = remove(settings, tmp_path, RUN_DIR="", LAKE_URL="run/lake", BIGQUERY_DATASETT="x")
 
     assert (removed.returncode, settings.run_dir.exists()) == (0, False), removed.stderr
+
+
+def test_who_waited_while_it_was_removed_holds_what_is_there_now(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(settings.run_dir)
+    monkeypatch.setenv("RUN_DIR", str(settings.run_dir))
+    with ExitStack() as running:
+        waiting: list[subprocess.Popen[str]] = []
+
+        def let_another_wait(run_dir: Path) -> None:
+            waiting.append(running.enter_context(start_holder(settings)))
+            deadline = time.monotonic() + 30
+            while str(run_dir / "lock") not in [file.path for file in psutil.Process(waiting[0].pid).open_files()]:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            remove_data(run_dir)
+
+        # It is called while the removal holds the lock.
+        monkeypatch.setattr(removal, "remove_data", let_another_wait)
+        assert removal.main() == 0
+
+        wait_until_held(waiting[0])
+        with pytest.raises(StackError, match=f"in use by process {waiting[0].pid}"), locked(settings.run_dir, 0):
+            pass
