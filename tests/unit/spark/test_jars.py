@@ -109,7 +109,7 @@ def test_a_line_that_is_no_pin_is_named(pins: Path, capsys: pytest.CaptureFixtur
 
 def test_it_runs_before_any_package_is_installed(maven: Maven, cache: Path, pins: Path) -> None:
     maven.gives(CONTENT)
-    without_site_packages = [sys.executable, "-S", "-m", "user_analytics.spark.jars", pins]
+    without_site_packages = [sys.executable, "-S", "-m", "user_analytics.spark.jars", str(pins)]
     subprocess.run(without_site_packages, cwd=CHECKOUT, check=True)
     assert (cache / "thing-1.2.jar").read_bytes() == CONTENT
 
