@@ -1,8 +1,10 @@
 """Each fault that staged rows can have is found by its own check, with exact figures and keys."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -25,9 +27,34 @@ def warehouse(emulator: Emulator) -> Iterator[Warehouse]:
         yield opened
 
 
-@pytest.fixture
-def pair(warehouse: Warehouse, store: LocalStore) -> Pair:
-    return prepare(warehouse, store, REVIEWS, PURCHASES)
+class Prepared(NamedTuple):
+    """Staged rows that are right, and the store with their manifests."""
+
+    store: LocalStore
+    pair: Pair
+
+
+@pytest.fixture(scope="module")
+def prepared(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """REVIEWS and PURCHASES; a copy of each table is kept beside it."""
+    store = LocalStore(tmp_path_factory.mktemp("prepared"))
+    pair = prepare(warehouse, store, REVIEWS, PURCHASES)
+    for name in pair:
+        table = warehouse.staging_table_id(name)
+        warehouse.run(f"create table `{table}_copy` as select * from `{table}`")
+    return Prepared(store, pair)
+
+
+@contextmanager
+def with_fault(warehouse: Warehouse, name: str, fault: str) -> Iterator[None]:
+    """The staging table with a fault made by SQL; afterwards as it was."""
+    table = warehouse.staging_table_id(name)
+    try:
+        warehouse.run(fault.format(f"`{table}`"))
+        yield
+    finally:
+        warehouse.run(f"delete from `{table}` where true")
+        warehouse.run(f"insert into `{table}` select * from `{table}_copy`")
 
 
 def audit(warehouse: Warehouse, store: LocalStore) -> AuditResult:
@@ -41,10 +68,8 @@ def findings(warehouse: Warehouse, store: LocalStore, pair: Pair) -> list[str]:
     return [line.replace(f" ({pair.movie_review})", "").replace(f" ({pair.user_purchase})", "") for line in found]
 
 
-def test_rows_that_are_as_the_raw_manifest_says_pass_every_check(
-    warehouse: Warehouse, store: LocalStore, pair: Pair
-) -> None:
-    result = audit(warehouse, store)
+def test_rows_that_are_as_the_raw_manifest_says_pass_every_check(warehouse: Warehouse, prepared: Prepared) -> None:
+    result = audit(warehouse, prepared.store)
     assert result.passed
     assert result.checks == [
         "movie_review keys_not_null",
@@ -132,10 +157,10 @@ def test_rows_that_are_as_the_raw_manifest_says_pass_every_check(
     ],
 )
 def test_a_fault_in_staged_reviews_is_found(
-    warehouse: Warehouse, store: LocalStore, pair: Pair, fault: str, expected: list[str]
+    warehouse: Warehouse, prepared: Prepared, fault: str, expected: list[str]
 ) -> None:
-    warehouse.run(fault.format(f"`{warehouse.staging_table_id(pair.movie_review)}`"))
-    assert findings(warehouse, store, pair) == expected
+    with with_fault(warehouse, prepared.pair.movie_review, fault):
+        assert findings(warehouse, *prepared) == expected
 
 
 @pytest.mark.parametrize(
@@ -186,10 +211,10 @@ def test_a_fault_in_staged_reviews_is_found(
     ],
 )
 def test_a_fault_in_staged_purchases_is_found(
-    warehouse: Warehouse, store: LocalStore, pair: Pair, fault: str, expected: list[str]
+    warehouse: Warehouse, prepared: Prepared, fault: str, expected: list[str]
 ) -> None:
-    warehouse.run(fault.format(f"`{warehouse.staging_table_id(pair.user_purchase)}`"))
-    assert findings(warehouse, store, pair) == expected
+    with with_fault(warehouse, prepared.pair.user_purchase, fault):
+        assert findings(warehouse, *prepared) == expected
 
 
 def test_purchases_outside_the_window_of_an_incremental_extract_are_found(
@@ -242,7 +267,8 @@ def test_empty_tables_pass(warehouse: Warehouse, store: LocalStore) -> None:
     assert audit(warehouse, store).passed
 
 
-def test_a_staging_table_that_is_gone_is_named(warehouse: Warehouse, store: LocalStore, pair: Pair) -> None:
+def test_a_staging_table_that_is_gone_is_named(warehouse: Warehouse, store: LocalStore) -> None:
+    pair = prepare(warehouse, store, REVIEWS, PURCHASES)
     warehouse.delete_table(warehouse.staging_table_id(pair.movie_review))
     with pytest.raises(WarehouseError, match=f"Not found: Table .*{pair.movie_review}"):
         audit(warehouse, store)

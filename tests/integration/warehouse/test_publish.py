@@ -1,7 +1,7 @@
 """Publish: one transaction, at most once, refused when it would be wrong; a refusal changes nothing."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.fixtures.emulator import Emulator, settings_for
 from tests.fixtures.warehouse import (
     DS,
     MODEL,
+    Pair,
     Purchase,
     Review,
     ingest,
@@ -26,7 +28,7 @@ from user_analytics.lake.local_store import LocalStore
 from user_analytics.lake.manifest import Mode, read_raw_manifest, read_staging_manifest
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import Warehouse, open_warehouse
-from user_analytics.warehouse.publications import publications
+from user_analytics.warehouse.publications import Publication, publications
 from user_analytics.warehouse.publish import publish, refuse_wrong_order
 from user_analytics.warehouse.tables import ensure_tables
 
@@ -56,48 +58,73 @@ def staged_tables(warehouse: Warehouse) -> set[str]:
     return {table.name for table in warehouse.staging_tables()}
 
 
+class Published(NamedTuple):
+    """What was published in a warehouse, from which staging tables, the record that publish gave back, and when."""
+
+    warehouse: Warehouse
+    store: LocalStore
+    pair: Pair
+    publication: Publication
+    began: datetime
+    ended: datetime
+
+
+@pytest.fixture(scope="module")
+def published(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """DS in full: 2 reviews and 3 purchases, and 2 more of each in quarantine; for tests that change nothing."""
+    store = LocalStore(tmp_path_factory.mktemp("published"))
+    with pytest.MonkeyPatch.context() as patch:
+        settings = settings_for(emulator, patch).model_copy(update={"max_quarantine_ratio": Decimal(1)})
+    with open_warehouse(settings) as warehouse:
+        pair = prepare(warehouse, store, REVIEWS, [*PURCHASES, Purchase(20)], quarantined=2)
+        began = datetime.now(UTC)
+        publication = publish(warehouse, store, DS)
+        yield Published(warehouse, store, pair, publication, began, datetime.now(UTC))
+
+
 class TestFull:
-    def test_staged_rows_become_the_tables_with_the_date_of_the_run(
-        self, warehouse: Warehouse, store: LocalStore
-    ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        assert state(warehouse) == State(
+    def test_staged_rows_become_the_tables_with_the_date_of_the_run(self, published: Published) -> None:
+        assert state(published.warehouse) == State(
             reviews=[(1, 10, DS), (2, 20, DS)],
-            purchases=[("536365", 10, Decimal("3.000"), DS), ("C2", None, Decimal("-0.005"), DS)],
+            purchases=[
+                ("536365", 10, Decimal("3.000"), DS),
+                ("536365", 20, Decimal("1.000"), DS),
+                ("C2", None, Decimal("-0.005"), DS),
+            ],
             published=[DS],
         )
 
-    def test_it_records_what_was_published_from_what(self, warehouse: Warehouse, store: LocalStore) -> None:
-        pair = prepare(warehouse, store, [Review(1)] * 200, [Purchase(1)] * 300, quarantined=2)
-        published = publish(warehouse, store, DS)
-        now = datetime.now(UTC)
+    def test_it_records_what_was_published_from_what(self, published: Published) -> None:
+        _, store, pair, publication, began, ended = published
 
-        assert publications(warehouse) == [published]
-        assert abs((now - published.published_at).total_seconds()) < 60
-        assert published._asdict() == {
+        assert publications(published.warehouse) == [publication]
+        assert began < publication.published_at < ended
+        assert publication._asdict() == {
             "sequence": 1,
-            "publication_id": published.publication_id,
+            "publication_id": publication.publication_id,
             "ds": DS,
             "mode": "full",
             "window_start": None,
             "window_end": None,
-            "published_at": published.published_at,
+            "published_at": publication.published_at,
             "version": __version__,
             "model_version": MODEL,
-            "movie_review_source_rows": 202,
-            "movie_review_rows": 200,
+            "movie_review_source_rows": 4,
+            "movie_review_rows": 2,
             "movie_review_quarantined_rows": 2,
             "movie_review_raw_digest": read_raw_manifest(store, "movie_review", DS).digest,
             "movie_review_staging_digest": read_staging_manifest(store, "movie_review", DS).digest,
             "movie_review_staging_table": pair.movie_review,
-            "user_purchase_source_rows": 302,
-            "user_purchase_rows": 300,
+            "user_purchase_source_rows": 5,
+            "user_purchase_rows": 3,
             "user_purchase_quarantined_rows": 2,
             "user_purchase_raw_digest": read_raw_manifest(store, "user_purchase", DS).digest,
             "user_purchase_staging_digest": read_staging_manifest(store, "user_purchase", DS).digest,
             "user_purchase_staging_table": pair.user_purchase,
         }
+
+    def test_staging_tables_are_dropped(self, published: Published) -> None:
+        assert staged_tables(published.warehouse) == set()
 
     def test_both_tables_are_replaced_whole(self, warehouse: Warehouse, store: LocalStore) -> None:
         prepare(warehouse, store, REVIEWS, PURCHASES)
@@ -109,11 +136,6 @@ class TestFull:
             purchases=[("536365", 30, Decimal("7.000"), LATER)],
             published=[LATER, DS],
         )
-
-    def test_staging_tables_are_dropped(self, warehouse: Warehouse, store: LocalStore) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        assert staged_tables(warehouse) == set()
 
     def test_the_same_date_may_be_published_again_from_new_staging(
         self, warehouse: Warehouse, store: LocalStore
@@ -127,12 +149,12 @@ class TestFull:
 
 class TestRerun:
     def test_publishing_the_same_staging_again_changes_nothing_and_gives_the_same_publication(
-        self, warehouse: Warehouse, store: LocalStore
+        self, published: Published
     ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        first = publish(warehouse, store, DS)
-        assert publish(warehouse, store, DS) == first
-        assert publications(warehouse) == [first]
+        before = state(published.warehouse)
+        assert publish(published.warehouse, published.store, DS) == published.publication
+        assert publications(published.warehouse) == [published.publication]
+        assert state(published.warehouse) == before
 
     def test_a_run_killed_before_it_dropped_the_staging_tables_drops_them_when_it_is_repeated(
         self, warehouse: Warehouse, store: LocalStore, monkeypatch: pytest.MonkeyPatch
@@ -334,11 +356,9 @@ class TestRefused:
 class TestOrder:
     """What a run asks before it replaces the raw data of its date."""
 
-    def test_an_older_full_date_is_refused_with_both_ways_back(self, warehouse: Warehouse, store: LocalStore) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
+    def test_an_older_full_date_is_refused_with_both_ways_back(self, published: Published) -> None:
         with pytest.raises(PublishRefused) as refusal:
-            refuse_wrong_order(warehouse, EARLIER, "full", force=False)
+            refuse_wrong_order(published.warehouse, EARLIER, "full", force=False)
         assert str(refusal.value) == (
             "the tables hold the data of 2010-12-08, and 2010-12-07 is older: "
             "`user-analytics run --from-raw --date 2010-12-07 --force` publishes the data kept of 2010-12-07 "
@@ -351,11 +371,9 @@ class TestOrder:
         [(EARLIER, "full", True), (EARLIER, "incremental", False), (DS, "full", False), (LATER, "full", False)],
     )
     def test_what_publish_would_let_through_is_not_refused(
-        self, warehouse: Warehouse, store: LocalStore, ds: date, mode: Mode, force: bool
+        self, published: Published, ds: date, mode: Mode, force: bool
     ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        refuse_wrong_order(warehouse, ds, mode, force=force)
+        refuse_wrong_order(published.warehouse, ds, mode, force=force)
 
     def test_a_first_full_date_is_not_refused_by_a_warehouse_without_tables(self, warehouse: Warehouse) -> None:
         refuse_wrong_order(warehouse, DS, "full", force=False)
