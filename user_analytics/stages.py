@@ -29,7 +29,6 @@ from user_analytics.lake.store import Store, open_store
 from user_analytics.progress import Stage, StageProgress
 from user_analytics.report.figures import Figures
 from user_analytics.report.reading import read_figures
-from user_analytics.report.write import write_page
 from user_analytics.sample import sample_file
 from user_analytics.settings import Settings
 from user_analytics.source import latest_invoice_day, load_purchases
@@ -43,9 +42,7 @@ from user_analytics.spark.submit import (
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.looker import LookerLinks, looker_links
 from user_analytics.warehouse.publish import publish, refuse_wrong_order
-from user_analytics.warehouse.views import (
-    create_views,
-)
+from user_analytics.warehouse.views import create_views
 
 NEEDS: frozenset[Part] = frozenset(get_args(Part))
 POLL_SECONDS = 0.05
@@ -140,6 +137,9 @@ def _run(settings: Settings, request: Request, inputs: _Inputs | None, progress:
         times = progress.times()  # before the report's own stage, which has no time yet
         links = looker_links(settings)
         with progress.stage("report") as stage:
+            # Loading its charts takes a second, which a run that is refused at its start need not wait for.
+            from user_analytics.report.write import write_page  # noqa: PLC0415
+
             figures = read_figures(warehouse, store, ds)
             stage.result = write_page(store, figures, links, times)
         return Outcome(figures, stage.result, links, progress.stages)
