@@ -51,7 +51,7 @@ check: lint test ## Lint and test: what has to pass before a change lands
 
 .PHONY: test
 test: dev ## Run all tests with coverage; skipped ones are listed with their reason
-	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 .PHONY: test-cloud
 test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project

@@ -202,11 +202,13 @@ def _purchases(settings: Settings, request: Request, progress: StageProgress) ->
 
 
 def _sample(settings: Settings, table: Table, variable: str, remedy: str, progress: StageProgress) -> str:
-    """The sample instead of what is not given, for the embedded warehouse alone: in another it would replace data."""
-    if "warehouse" not in embedded_parts(settings):
+    """The sample instead of what is not given, for this machine alone: elsewhere it would replace data."""
+    elsewhere = [] if "warehouse" in embedded_parts(settings) else [f"project {settings.gcp_project}"]
+    if settings.lake_url.startswith("s3://"):
+        elsewhere.append(f"the lake {settings.lake_url}")
+    if elsewhere:
         raise SettingsError(
-            f"{variable} is not given, and the sample does not go to project {settings.gcp_project} unasked: "
-            f"give {remedy}"
+            f"{variable} is not given, and the sample does not go to {' or '.join(elsewhere)} unasked: give {remedy}"
         )
     sample = sample_file(table)
     progress.note(f"{variable} is not given: the sample, {sample}")

@@ -74,16 +74,21 @@ def test_what_names_a_source_is_wrong_usage_beside_kept_raw_data(command_line: C
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("place", "options", "message"),
     [
-        ([], "REVIEWS is not given, and the sample does not go to project mine unasked: give --reviews FILE"),
-        (["--reviews=s3://b/k.csv"], "PURCHASES is not given, and the sample does not go to project mine unasked"),
+        ({"GCP_PROJECT": "mine"}, [], "REVIEWS is not given, and the sample does not go to project mine unasked: give"),
+        ({"GCP_PROJECT": "mine"}, ["--reviews=s3://b/k.csv"], "PURCHASES is not given, and the sample does not go to"),
+        (
+            {"LAKE_URL": "s3://mine"},
+            [],
+            "REVIEWS is not given, and the sample does not go to the lake s3://mine unasked",
+        ),
     ],
 )
-def test_the_sample_is_not_published_to_a_project_of_the_users_own(
-    command_line: CommandLine, options: list[str], message: str
+def test_the_sample_does_not_leave_this_machine_unasked(
+    command_line: CommandLine, place: dict[str, str], options: list[str], message: str
 ) -> None:
-    code, said = refusal(command_line, "run", *options, GCP_PROJECT="mine")
+    code, said = refusal(command_line, "run", *options, **place)
     assert code == 2
     assert message in said
 

@@ -108,6 +108,7 @@ def test_purchases_are_staged_once_each_when_an_executor_dies_while_it_writes(
         "spark.executor.memory": "1g",
         "spark.executor.extraJavaOptions": shlex.join(
             [
+                *("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
                 f"-Djavax.net.ssl.trustStore={emulator.truststore}",
                 f"-Djavax.net.ssl.trustStorePassword={emulator.truststore_password}",
             ]
@@ -129,8 +130,8 @@ def test_purchases_are_staged_once_each_when_an_executor_dies_while_it_writes(
 
 def write_many_purchases(store: LocalStore) -> list[str]:
     """Raw purchases that take seconds to write, in two files; their invoice numbers."""
-    numbers = [f"{number:06}" for number in range(40_000)]
-    write_raw(store, "user_purchase", [list(map(purchase, half)) for half in (numbers[:20_000], numbers[20_000:])])
+    numbers = [f"{number:06}" for number in range(20_000)]
+    write_raw(store, "user_purchase", [list(map(purchase, half)) for half in (numbers[:10_000], numbers[10_000:])])
     return numbers
 
 
