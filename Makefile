@@ -100,6 +100,7 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml
 	compile -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
 	compile -c requirements/dev.txt --extra spark pyproject.toml -o requirements/spark.txt; \
 	compile -c requirements/dev.txt --extra spark --extra embedded --extra train pyproject.toml -o requirements/embedded.txt; \
+	compile requirements/build.in -o requirements/build.txt; \
 	compile -c requirements/dev.txt --extra benchmarks pyproject.toml -o requirements/benchmarks.txt; \
 	compile requirements/uv.in -o requirements/uv.txt; \
 	compile requirements/airflow.in -o requirements/airflow.txt
@@ -122,11 +123,11 @@ $(VENV)/.uv: requirements/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt pyproject.toml
+$(VENV)/.embedded: $(VENV)/.uv requirements/embedded.txt requirements/build.txt pyproject.toml hatch_build.py user_analytics/sentiment/kernel.c
 	@requirements/check-prerequisites.sh >/dev/null
 	@echo "Installing the pipeline and its packages into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/embedded.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/dev.txt --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt

@@ -21,7 +21,7 @@ import structlog
 import typer
 
 from user_analytics.embedded.stack import embedded_parts, embedded_stack
-from user_analytics.errors import ManifestMissing, SettingsError, UserAnalyticsError
+from user_analytics.errors import ManifestMissing, ModelError, SettingsError, UserAnalyticsError
 from user_analytics.lake import keys
 from user_analytics.lake.manifest import Mode, RawManifest, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
@@ -324,13 +324,22 @@ def train_command(
             metavar="FILE...", help="CSV or Parquet files with review_str, label (0 or 1) and maybe source."
         ),
     ],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for model.parquet and model_card.md.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the model and its card.")],
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="More reviews, with review_str only: a second fit learns from them too."),
+    ] = None,
 ) -> None:
     """Train a sentiment model on labelled reviews; prints its version."""
-    from user_analytics.sentiment.train import train
+    try:
+        from user_analytics.sentiment.train import train
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"training needs {error.name}, which is not installed: pip install 'user-analytics[train]'"
+        ) from error
 
     _settings()
-    typer.echo(train(labelled, output).version)
+    typer.echo(train(labelled, output, unlabelled or []).version)
 
 
 @app.command("clean-up")

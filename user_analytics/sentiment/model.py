@@ -1,9 +1,9 @@
 """The model as a file: one self-describing Parquet table, loaded from the package or an object store.
 
-Columns: `ngram` (one or two words of the tokeniser, joined by a space), `weight` (of the logistic
-regression) and `idf` (inverse document frequency), both half-precision. All else is in the
-file's key-value metadata: format, version, sha256, tokeniser, bias, and as JSON `training` (what it
-was trained on) and `validation` (how well it did).
+Columns: `ngram` (up to three words of the tokeniser, joined by spaces), `weight` (int8) and `idf` (uint8), which
+stand for the numbers of `Coefficients` as `quantise` says. All else is in the file's key-value metadata: format,
+version, sha256, tokeniser, the scales of both columns, bias, and as JSON `training` (what it was trained on) and
+`validation` (how well it did).
 
 The version is the beginning of the SHA-256 of all other content: one content, one version.
 """
@@ -11,6 +11,7 @@ The version is the beginning of the SHA-256 of all other content: one content, o
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from typing import NamedTuple
 
@@ -24,15 +25,17 @@ from user_analytics.errors import ModelError
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store
 from user_analytics.sentiment import tokeniser
+from user_analytics.sentiment.kernel import NgramTable
 
-FORMAT = "1"
+FORMAT = "2"
 FILE_NAME = "model.parquet"
+LONGEST_NGRAM = 3
 
 _SCHEMA = pa.schema(
     [
         pa.field("ngram", pa.string(), nullable=False),
-        pa.field("weight", pa.float16(), nullable=False),
-        pa.field("idf", pa.float16(), nullable=False),
+        pa.field("weight", pa.int8(), nullable=False),
+        pa.field("idf", pa.uint8(), nullable=False),
     ]
 )
 
@@ -42,7 +45,7 @@ class _Document(BaseModel):
 
 
 class TrainingFile(_Document):
-    """One file of labelled reviews: its name without folder, SHA-256 of its bytes, rows read."""
+    """One file of reviews: its name without folder, SHA-256 of its bytes, rows read."""
 
     name: str
     sha256: str
@@ -50,12 +53,18 @@ class TrainingFile(_Document):
 
 
 class Training(_Document):
-    """What a model was trained on and how; counts are rows, `rows` without the duplicates."""
+    """What a model was trained on and how.
+
+    Counts are rows of labelled reviews, `rows` without the duplicates; `pseudo_labelled_rows` are those of
+    `unlabelled_files` that the first fit was sure enough of.
+    """
 
     files: list[TrainingFile]
+    unlabelled_files: list[TrainingFile]
     rows: int
     duplicate_rows: int
     rows_by_source: dict[str, int]
+    pseudo_labelled_rows: int
     parameters: dict[str, float]
     scikit_learn: str
 
@@ -63,13 +72,15 @@ class Training(_Document):
 class Metrics(_Document):
     """Figures over `rows` reviews, of which `unjudged_rows` got no probability.
 
-    `accuracy` counts an unjudged row as wrong; `log_loss` (nats) and `calibration_error`
-    (expected calibration error over ten equal bins) are over the judged ones.
+    `accuracy` is the mean over the folds, half of its 95% interval `accuracy_interval`; an unjudged row counts as
+    wrong. `log_loss` (nats) and `calibration_error` (expected calibration error over ten equal bins) are
+    over the judged rows of all folds together.
     """
 
     rows: int
     unjudged_rows: int
     accuracy: float
+    accuracy_interval: float
     log_loss: float
     calibration_error: float
 
@@ -83,12 +94,22 @@ class CalibrationBin(_Document):
     positive_share: float
 
 
-class Validation(_Document):
-    """Metrics on reviews the measured model had not seen, over all of them and per source."""
+class LengthBin(_Document):
+    """Rows of at least so many words, and less than the next bin's: the share of them that was judged right."""
 
+    least_words: int
+    rows: int
+    accuracy: float
+
+
+class Validation(_Document):
+    """Cross-validation: each review judged by a model that had not seen it; over all of them and per source."""
+
+    folds: int
     total: Metrics
     by_source: dict[str, Metrics]
     calibration: list[CalibrationBin]
+    by_length: list[LengthBin]
 
 
 class Coefficients(NamedTuple):
@@ -100,22 +121,62 @@ class Coefficients(NamedTuple):
     bias: float
 
 
+class Quantised(NamedTuple):
+    """Coefficients in a byte each: `weights` int8, `idf` uint8, and the numbers their codes are scaled by."""
+
+    weights: NDArray[np.int8]
+    idf: NDArray[np.uint8]
+    largest_weight: float
+    least_idf: float
+    largest_idf: float
+
+
 @dataclass(frozen=True)
 class Model:
-    """A model ready to score.
-
-    An n-gram is found by number: word i of `words` is i + 1 and `ngram_keys` are numbers in base
-    `len(words) + 1`, one digit a word. `weights` and `idf` are aligned with `ngram_keys`.
-    """
+    """A model ready to score: `weights` and `idf` (float32) are aligned with `ngrams`, `table` finds them."""
 
     version: str
-    words: pa.LargeStringArray
-    ngram_keys: pa.Int64Array
-    weights: NDArray[np.float64]
-    idf: NDArray[np.float64]
+    ngrams: list[str]
+    weights: NDArray[np.float32]
+    idf: NDArray[np.float32]
     bias: float
     training: Training
     validation: Validation | None
+    table: NgramTable
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each n-gram stands."""
+        return {ngram: position for position, ngram in enumerate(self.ngrams)}
+
+
+def quantise(coefficients: Coefficients) -> Quantised:
+    """Round weights and inverse document frequencies to a byte each; `restore` is the way back.
+
+    Most weights are small and matter by their number, so their codes stand for roots: steps are
+    fine near zero. With even steps sentences, which have few n-grams, are judged worse.
+    """
+    weights, idf = coefficients.weights, coefficients.idf
+    largest = float(np.abs(weights).max()) or 1.0
+    codes = np.rint(np.sign(weights) * np.sqrt(np.abs(weights) / largest) * 127)
+    least_idf, largest_idf = float(idf.min()), float(idf.max())
+    span = largest_idf - least_idf or 1.0
+    return Quantised(
+        weights=codes.astype(np.int8),
+        idf=np.rint((idf - least_idf) / span * 255).astype(np.uint8),
+        largest_weight=largest,
+        least_idf=least_idf,
+        largest_idf=largest_idf,
+    )
+
+
+def restore(quantised: Quantised) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and inverse document frequencies as a model uses them."""
+    codes = quantised.weights.astype(np.float64) / 127
+    weights = np.sign(codes) * codes**2 * quantised.largest_weight
+    span = quantised.largest_idf - quantised.least_idf
+    idf = quantised.least_idf + quantised.idf / 255 * span
+    return weights.astype(np.float32), idf.astype(np.float32)
 
 
 def load_model(version: str | None = None, store: Store | None = None) -> Model:
@@ -142,17 +203,17 @@ def load_model(version: str | None = None, store: Store | None = None) -> Model:
 
 def encode_model(coefficients: Coefficients, training: Training, validation: Validation | None) -> bytes:
     """The model file's bytes; the same content always gives the same bytes."""
+    quantised = quantise(coefficients)
     table = pa.table(
-        [
-            pa.array(coefficients.ngrams, pa.string()),
-            coefficients.weights.astype(np.float16),
-            coefficients.idf.astype(np.float16),
-        ],
+        [pa.array(coefficients.ngrams, pa.string()), pa.array(quantised.weights), pa.array(quantised.idf)],
         schema=_SCHEMA,
     )
     content = {
         "bias": repr(coefficients.bias),
         "format": FORMAT,
+        "largest_idf": repr(quantised.largest_idf),
+        "largest_weight": repr(quantised.largest_weight),
+        "least_idf": repr(quantised.least_idf),
         "tokeniser": tokeniser.NAME,
         "training": training.model_dump_json(),
         "validation": validation.model_dump_json() if validation else "null",
@@ -160,7 +221,14 @@ def encode_model(coefficients: Coefficients, training: Training, validation: Val
     digest = _digest(table, content)
     metadata = content | {"sha256": digest, "version": _version(digest)}
     sink = pa.BufferOutputStream()
-    pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd", compression_level=19)
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=False,
+        column_encoding={"ngram": "DELTA_BYTE_ARRAY"},  # sorted: each says what it shares with the one before
+    )
     return bytes(sink.getvalue())
 
 
@@ -192,36 +260,33 @@ def decode_model(body: bytes, origin: str) -> Model:
         measured = None if validation == "null" else Validation.model_validate_json(validation)
     except ValidationError as error:
         raise ModelError(f"{origin} has a description that this version cannot read: {error}") from error
-    words, ngram_keys = _number(table["ngram"].to_pylist())
+    weights, idf = restore(
+        Quantised(
+            weights=table["weight"].to_numpy(),
+            idf=table["idf"].to_numpy(),
+            largest_weight=float(metadata["largest_weight"]),
+            least_idf=float(metadata["least_idf"]),
+            largest_idf=float(metadata["largest_idf"]),
+        )
+    )
+    ngrams, bias = table["ngram"].combine_chunks(), float(metadata["bias"])
     return Model(
         version=version,
-        words=words,
-        ngram_keys=ngram_keys,
-        weights=table["weight"].to_numpy().astype(np.float64),
-        idf=table["idf"].to_numpy().astype(np.float64),
-        bias=float(metadata["bias"]),
+        ngrams=ngrams.to_pylist(),
+        weights=weights,
+        idf=idf,
+        bias=bias,
         training=training,
         validation=measured,
+        table=NgramTable(ngrams, weights, idf, bias),
     )
-
-
-def _number(ngrams: list[str]) -> tuple[pa.LargeStringArray, pa.Int64Array]:
-    words = sorted({word for ngram in ngrams for word in ngram.split(" ")})
-    numbers = {word: number for number, word in enumerate(words, start=1)}
-    ngram_keys = []
-    for ngram in ngrams:
-        key = 0
-        for word in ngram.split(" "):
-            key = key * (len(words) + 1) + numbers[word]
-        ngram_keys.append(key)
-    return pa.array(words, pa.large_string()), pa.array(ngram_keys, pa.int64())
 
 
 def _digest(table: pa.Table, content: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
     digest.update("\n".join(table["ngram"].to_pylist()).encode())
     for name in ("weight", "idf"):
-        digest.update(table[name].to_numpy().astype("<f2").tobytes())
+        digest.update(table[name].to_numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -4,16 +4,19 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.sentiment.conftest import Trained
 from user_analytics.errors import ModelError
 from user_analytics.lake import keys
 from user_analytics.lake.local_store import LocalStore
 from user_analytics.sentiment import tokeniser
-from user_analytics.sentiment.model import decode_model, load_model
+from user_analytics.sentiment.model import Coefficients, decode_model, load_model, quantise, restore
 from user_analytics.sentiment.score import score
 
 PACKAGE = resources.files("user_analytics.sentiment")
@@ -42,11 +45,12 @@ def test_the_file_describes_itself(trained: Trained, body: bytes) -> None:
     assert file.name == "labelled.parquet"
     assert file.sha256 == hashlib.sha256(trained.labelled.read_bytes()).hexdigest()
     assert file.rows == trained.model.training.rows == 400
+    assert trained.model.training.unlabelled_files == []
 
 
 def test_a_changed_weight_is_refused(body: bytes) -> None:
     table = pq.read_table(pa.BufferReader(body))
-    negated = pa.array(-table["weight"].to_numpy())
+    negated = pa.array(-table["weight"].to_numpy(), pa.int8())
     sink = pa.BufferOutputStream()
     pq.write_table(table.set_column(1, table.schema.field("weight"), negated), sink)
     with pytest.raises(ModelError, match=r"my file is damaged: its content does not match its checksum"):
@@ -62,13 +66,13 @@ def test_changed_metadata_is_refused(body: bytes, change: dict[str, str]) -> Non
 
 
 def test_another_format_is_refused_by_its_number(body: bytes) -> None:
-    with pytest.raises(ModelError, match="my file has format 2, this version of user-analytics reads format 1"):
-        decode_model(rewritten(body, {"format": "2"}), "my file")
+    with pytest.raises(ModelError, match="my file has format 3, this version of user-analytics reads format 2"):
+        decode_model(rewritten(body, {"format": "3"}), "my file")
 
 
 def test_a_model_for_another_tokeniser_is_refused(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokeniser, "NAME", "words-9")
-    with pytest.raises(ModelError, match=r"needs the tokeniser words-1, .* has words-9"):
+    with pytest.raises(ModelError, match=r"needs the tokeniser words-2, .* has words-9"):
         decode_model(body, "my file")
 
 
@@ -114,16 +118,29 @@ def test_a_model_kept_under_another_version_is_refused(trained: Trained, body: b
 
 def test_the_packaged_model_is_small_and_its_card_is_of_the_same_version() -> None:
     model = load_model()
-    assert len(PACKAGE.joinpath("model.parquet").read_bytes()) < 1_000_000
+    assert len(PACKAGE.joinpath("model.parquet").read_bytes()) <= 500_000
     assert PACKAGE.joinpath("model_card.md").read_text().startswith(f"# Sentiment model {model.version}\n")
 
 
 def test_scoring_needs_neither_scikit_learn_nor_scipy() -> None:
     program = (
-        "import sys; sys.modules.update(dict.fromkeys(['sklearn', 'scipy']))\n"
+        "import sys; sys.modules.update(dict.fromkeys(['sklearn', 'scipy', 'numba']))\n"
         "import pyarrow as pa\n"
         "from user_analytics.sentiment.model import load_model\n"
         "from user_analytics.sentiment.score import score\n"
         "assert score(load_model(), pa.array(['good']))[0].as_py() > 0.5\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@given(st.lists(st.tuples(st.integers(-5000, 5000), st.integers(100, 1200)), min_size=1))
+def test_a_byte_is_off_by_half_a_step_at_most(fitted: list[tuple[int, int]]) -> None:
+    weights, idf = (np.array(column) / 100 for column in zip(*fitted, strict=True))
+    quantised = quantise(Coefficients([f"w{number}" for number in range(len(weights))], weights, idf, 0.0))
+    restored_weights, restored_idf = restore(quantised)
+
+    largest = np.abs(weights).max()
+    roots, restored_roots = (np.sqrt(np.abs(each) / (largest or 1)) for each in (weights, restored_weights))
+    assert np.abs(roots - restored_roots).max() <= 0.5 / 127 + 1e-6
+    assert (np.sign(restored_weights) * np.sign(weights) >= 0).all()
+    assert np.abs(idf - restored_idf).max() <= (idf.max() - idf.min()) / 255 / 2 + 1e-5

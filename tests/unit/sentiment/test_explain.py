@@ -1,0 +1,47 @@
+import math
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from user_analytics.sentiment.explain import contributions
+from user_analytics.sentiment.model import load_model
+from user_analytics.sentiment.score import score
+
+PACKAGED = load_model()
+
+
+def logit(text: str) -> float | None:
+    found = contributions(PACKAGED, text)
+    return PACKAGED.bias + sum(each.logit for each in found) if found else None
+
+
+def test_the_strongest_ngram_comes_first() -> None:
+    strongest, *_ = contributions(PACKAGED, "The plot is thin, and it was a waste of time.")
+    assert strongest.ngram in ("waste", "waste of", "waste of time", "a waste of")
+    assert strongest.logit < 0
+
+
+def test_repetitions_are_counted() -> None:
+    (great,) = (each for each in contributions(PACKAGED, "great, great, GREAT") if each.ngram == "great")
+    assert great.occurrences == 3
+
+
+@pytest.mark.parametrize("text", ["", "😀", "!", "<br /><br />"])
+def test_where_there_is_nothing_to_judge_nothing_decided(text: str) -> None:
+    assert contributions(PACKAGED, text) == []
+
+
+PIECES = ("not", "a", "good", "bad", "great", "film", "the", "don't", "!", "?", "it's", "<br/>", "7/10", "é")
+WORDS = st.sampled_from([*PIECES, *PACKAGED.ngrams[::997]])
+
+
+@settings(deadline=None)
+@given(st.lists(WORDS, max_size=400).map(" ".join) | st.text())
+def test_contributions_and_bias_sum_up_to_what_the_kernel_says(text: str) -> None:
+    (probability,) = score(PACKAGED, pa.array([text])).to_pylist()
+    expected = logit(text)
+    assert (probability is None) == (expected is None)
+    if probability is not None and expected is not None:
+        assert probability == pytest.approx(1 / (1 + math.exp(-expected)), abs=1e-12)

@@ -1,0 +1,117 @@
+"""The compiled kernel (kernel.c) on Arrow arrays: words of texts, and logits of texts under a model's n-grams."""
+
+import ctypes
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from user_analytics.errors import ModelError
+
+LIBRARY = Path(__file__).with_name("_kernel.so")
+
+_PLACE = np.dtype([("ngram", np.uint64), ("number", np.uint32), ("count", np.uint32)])
+# At most two places in three are taken; a look for an n-gram that is not there gets past the filter one time in ten.
+_PLACES_PER_NGRAM = 1.5
+_FILTER_BITS_PER_PLACE = 8
+
+
+class _Model(ctypes.Structure):
+    """`model` in kernel.c."""
+
+    _fields_ = (
+        ("places", ctypes.c_void_p),
+        ("last_place", ctypes.c_uint64),
+        ("filter", ctypes.c_void_p),
+        ("last_bit", ctypes.c_uint64),
+        ("coefficients", ctypes.c_void_p),
+        ("found", ctypes.c_void_p),
+        ("bias", ctypes.c_double),
+    )
+
+
+def _load(path: Path) -> ctypes.PyDLL:
+    # PyDLL keeps the interpreter's lock during a call: counts in the table belong to one call at a time.
+    try:
+        library = ctypes.PyDLL(str(path))
+    except OSError as error:
+        raise ModelError(
+            f"the compiled scoring kernel cannot be loaded; install user-analytics again: {error}"
+        ) from error
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.write_words.argtypes = (pointer, pointer, number, pointer, pointer)
+    library.write_words.restype = None
+    library.put_ngrams.argtypes = (ctypes.POINTER(_Model), pointer, pointer, number)
+    library.put_ngrams.restype = number
+    library.score.argtypes = (ctypes.POINTER(_Model), pointer, pointer, number, pointer)
+    library.score.restype = None
+    return library
+
+
+_LIBRARY = _load(LIBRARY)
+
+
+def words(texts: pa.LargeStringArray) -> pa.LargeStringArray:
+    """The words of each text as tokeniser.py defines them, with one space between two; a null text has none."""
+    offsets = _offsets(texts, np.int64)
+    written = np.empty(2 * int(offsets[-1] - offsets[0]), np.uint8)
+    written_offsets = np.empty(len(texts) + 1, np.int64)
+    _LIBRARY.write_words(
+        _bytes_address(texts), offsets.ctypes.data, len(texts), written.ctypes.data, written_offsets.ctypes.data
+    )
+    return pa.LargeStringArray.from_buffers(
+        len(texts), pa.py_buffer(written_offsets), pa.py_buffer(written[: written_offsets[-1]].copy())
+    )
+
+
+class NgramTable:
+    """The n-grams of a model, to be found by hash while a text is read."""
+
+    def __init__(
+        self, ngrams: pa.StringArray, weights: NDArray[np.float32], idf: NDArray[np.float32], bias: float
+    ) -> None:
+        """All three are aligned; raises ModelError for n-grams that have the same hash (an n-gram twice, say)."""
+        places = 1 << int(len(ngrams) * _PLACES_PER_NGRAM).bit_length()
+        filter_bits = max(64, places * _FILTER_BITS_PER_PLACE)
+        self._places = np.zeros(places, _PLACE)
+        self._filter = np.zeros(filter_bits // 64, np.uint64)
+        self._coefficients = np.column_stack([weights, idf]).astype(np.float32)
+        self._found = np.empty(len(ngrams), np.uint32)
+        self._model = _Model(
+            self._places.ctypes.data,
+            places - 1,
+            self._filter.ctypes.data,
+            filter_bits - 1,
+            self._coefficients.ctypes.data,
+            self._found.ctypes.data,
+            bias,
+        )
+        strings = ngrams.cast(pa.large_string())
+        put = _LIBRARY.put_ngrams(
+            self._model, _bytes_address(strings), _offsets(strings, np.int64).ctypes.data, len(strings)
+        )
+        if put < len(ngrams):
+            raise ModelError(f"the n-gram {ngrams[put].as_py()!r} has the hash of another: leave one of them out")
+
+    def logits(self, texts: pa.StringArray) -> NDArray[np.float64]:
+        """The logit of each text; NaN for a null one and for one without any of the n-grams."""
+        found = np.empty(len(texts), np.float64)
+        _LIBRARY.score(
+            self._model, _bytes_address(texts), _offsets(texts, np.int32).ctypes.data, len(texts), found.ctypes.data
+        )
+        return found
+
+
+def _offsets(strings: pa.Array, kind: type[np.signedinteger]) -> NDArray[np.signedinteger]:
+    """The array's own offsets, not a copy: `len(strings) + 1` of them."""
+    _, offsets, _ = strings.buffers()
+    if offsets is None or offsets.size == 0:
+        return np.zeros(1, kind)
+    found: NDArray[np.signedinteger] = np.frombuffer(offsets, kind)[strings.offset : strings.offset + len(strings) + 1]
+    return found
+
+
+def _bytes_address(strings: pa.Array) -> int:
+    _, _, content = strings.buffers()
+    return content.address if content is not None else 0
