@@ -115,6 +115,8 @@ static inline void take_byte(hasher *word, uint8_t byte) {
     }
 }
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "eight_bytes reads memory as a little-endian number");
+
 /* The eight bytes from here, the first one lowest; zeros after the end. */
 static inline uint64_t eight_bytes(const uint8_t *at, const uint8_t *end) {
     uint64_t chunk = 0;
