@@ -10,12 +10,14 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from io import BufferedIOBase
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Literal, Never, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Never, cast, get_args
 
 import structlog
 import typer
@@ -301,19 +303,48 @@ def _raw_manifests(store: Store, tables: Iterable[Table], ds: date) -> list[RawM
 
 @app.command()
 def score(
-    reviews: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or Parquet file with the column review_str.")],
-    output: Annotated[
-        Path, typer.Option(metavar="FILE", help="The same rows with what the model says; CSV or Parquet.")
+    reviews: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV or Parquet file with the column review_str; - for standard input, a review a line.",
+        ),
     ],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV or Parquet file for the same rows with what the model says; needed unless FILE is -, "
+            "which is answered on standard output, as CSV.",
+        ),
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain", help="Also say which n-grams decided, and what each adds to the logit of being positive."
+        ),
+    ] = False,
     model_version: ModelVersion = None,
 ) -> None:
     """Say of each review in a file whether it is positive."""
     from user_analytics.sentiment.model import load_model
-    from user_analytics.sentiment.score_file import score_file
+    from user_analytics.sentiment.score_file import Scored, score_file, score_lines
 
+    judge: Callable[..., Scored]
+    if reviews == "-":
+        lines = cast("BufferedIOBase", sys.stdin.buffer)  # as every standard input is
+        judge = partial(score_lines, lines=lines, name="standard input", output=output or sys.stdout.buffer)
+    elif output is not None:
+        judge = partial(score_file, reviews=Path(reviews), output=output)
+    else:
+        raise typer.BadParameter(
+            f"name the CSV or Parquet file for what the model says of {reviews}: --output FILE.",
+            param_hint="--output",
+        )
     settings = _settings()
-    scored = score_file(load_model(model_version, open_store(settings)), reviews, output)
-    log.info("scored", output=str(output), **scored._asdict())
+    scored = judge(load_model(model_version, open_store(settings)), explain=explain)
+    log.info("scored", output=str(output or "standard output"), **scored._asdict())
 
 
 @app.command("train")
@@ -340,6 +371,16 @@ def train_command(
 
     _settings()
     typer.echo(train(labelled, output, unlabelled or []).version)
+
+
+@app.command("put-model")
+def put_model_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `train` wrote a model into.")],
+) -> None:
+    """Put a trained model and its card into the lake, where --model-version finds it; prints its version."""
+    from user_analytics.sentiment.put_model import put_model
+
+    typer.echo(put_model(open_store(_settings()), folder))
 
 
 @app.command("clean-up")

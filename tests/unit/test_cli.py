@@ -1,11 +1,13 @@
 """The command line's edges: what each command is called, and how errors leave it."""
 
+import csv
 import json
 import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
@@ -13,12 +15,13 @@ from typer.testing import CliRunner, Result
 from user_analytics import cli
 from user_analytics.errors import InputError, ManifestMissing, SettingsError
 from user_analytics.logs import configure_logging
+from user_analytics.sentiment.model import Coefficients, encode_model, load_model
 from user_analytics.settings import Settings, load_settings
 from user_analytics.warehouse.views import VIEWS
 
 COMMANDS = [
     "run", "create-bucket", "ingest reviews", "ingest purchases", "publish", "views", "report", "looker-link",
-    "status", "query", "quarantine show", "score", "train", "clean-up",
+    "status", "query", "quarantine show", "score", "train", "put-model", "clean-up",
 ]  # fmt: skip
 
 
@@ -192,3 +195,50 @@ def test_reviews_that_are_not_named_are_not_ingested(lake: Path) -> None:
     assert isinstance(error, SettingsError)
     assert "--source FILE, or set REVIEWS_SOURCE" in str(error)
     assert not lake.exists()
+
+
+def test_lines_of_standard_input_are_scored_to_standard_output(lake: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["score", "-", "--explain"], input="not good\n")
+
+    header, row = csv.reader(result.stdout.splitlines())
+    assert header == ["review_str", "positive_probability", "positive_review", "deciding_ngrams"]
+    assert row[0] == "not good"
+    assert row[2] == "false"
+    assert row[3].startswith("not good -")
+
+
+def test_lines_of_standard_input_may_be_scored_into_a_file(lake: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["score", "-", "--output", "scored.csv"], input="good\n")
+
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert lake.with_name("scored.csv").read_text().splitlines()[1].startswith('"good",')
+
+
+def test_a_file_is_scored_into_a_file_and_nowhere_else(lake: Path) -> None:
+    lake.with_name("reviews.csv").write_text("review_str\ngood\n")
+
+    missing = CliRunner().invoke(cli.app, ["score", "reviews.csv"], env={"COLUMNS": "400"})
+    given = CliRunner().invoke(cli.app, ["score", "reviews.csv", "--output", "scored.csv"])
+
+    assert missing.exit_code == 2
+    assert "for what the model says of reviews.csv: --output FILE" in missing.stderr
+    assert (given.exit_code, given.stdout) == (0, "")
+    assert lake.with_name("scored.csv").exists()
+
+
+def test_a_model_that_was_put_into_the_lake_judges_under_the_version_that_is_printed(
+    lake: Path, tmp_path: Path
+) -> None:
+    coefficients = Coefficients(["bleak", "gloomy"], np.array([9.0, -9.0]), np.array([1.0, 1.5]), 0.0)
+    packaged = load_model()
+    body = encode_model(coefficients, packaged.training, packaged.validation)
+    (tmp_path / "model.parquet").write_bytes(body)
+
+    put = CliRunner().invoke(cli.app, ["put-model", str(tmp_path)])
+    version = put.stdout.strip()
+    scored = CliRunner().invoke(cli.app, ["score", "-", "--model-version", version], input="bleak\n")
+
+    assert version.startswith("tfidf-")
+    assert version != packaged.version
+    assert scored.stdout.splitlines()[1].endswith(",true")

@@ -49,3 +49,13 @@ def report_page(ds: date) -> str:
 def model_file(version: str) -> str:
     """Key of one version of the sentiment model."""
     return f"{MODELS}{version}/model.parquet"
+
+
+def model_card(version: str) -> str:
+    """Key of the card of one version of the sentiment model."""
+    return f"{MODELS}{version}/model_card.md"
+
+
+def model_plot(version: str) -> str:
+    """Key of the calibration plot that the card of one version shows."""
+    return f"{MODELS}{version}/calibration.svg"

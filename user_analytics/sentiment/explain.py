@@ -10,6 +10,9 @@ from typing import NamedTuple
 from user_analytics.sentiment.model import LONGEST_NGRAM, Model
 from user_analytics.sentiment.tokeniser import words
 
+DECIDING = 5
+"""N-grams named as those that decided: more than these rarely change what a reader makes of a verdict."""
+
 
 class Contribution(NamedTuple):
     """An n-gram of the text that the model knows, and what all its occurrences together add to the logit."""
@@ -35,6 +38,15 @@ def contributions(model: Model, text: str) -> list[Contribution]:
         for ngram, value in tfidf.items()
     ]
     return sorted(each, key=lambda contribution: -abs(contribution.logit))
+
+
+def deciding_ngrams(model: Model, text: str) -> str | None:
+    """The strongest contributions with what each adds to the logit, as in `excellent +1.84, not -0.31`.
+
+    At most DECIDING, strongest first; None where there is nothing to judge.
+    """
+    strongest = contributions(model, text)[:DECIDING]
+    return ", ".join(f"{each.ngram} {each.logit:+z.2f}" for each in strongest) or None
 
 
 def ngrams(text: list[str]) -> list[str]:

@@ -1,17 +1,18 @@
-"""Review files outside the pipeline (CSV or Parquet): read and written in batches, whatever their size."""
+"""Reviews outside the pipeline: files (CSV or Parquet) and streams, in batches, whatever their size."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from user_analytics.errors import InputError, UserAnalyticsError
-from user_analytics.ingest.csv_records import CsvRecords, Record
+from user_analytics.ingest.csv_records import RECORD_CHARACTERS, CsvRecords, Record
 
 TEXT_COLUMN = "review_str"
 
@@ -21,10 +22,17 @@ _READ_BYTES = 1 << 20
 
 
 class ReviewFile(NamedTuple):
-    """An opened file: its schema and its rows in order."""
+    """An opened file or stream: its schema and its rows in order."""
 
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
+
+
+class ReviewWriter(Protocol):
+    """A file or stream that rows are appended to."""
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Append the rows of a batch, which has the schema of the file."""
 
 
 @contextmanager
@@ -47,31 +55,69 @@ def open_reviews(path: Path, required: tuple[str, ...] = (TEXT_COLUMN,)) -> Iter
         yield source
 
 
-@contextmanager
-def create_reviews(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetWriter | pa_csv.CSVWriter]:
-    """A writer whose `write_batch` appends rows; the file appears under its name when all are written.
+def read_lines(stream: BufferedIOBase, name: str) -> ReviewFile:
+    """The lines of a UTF-8 stream as reviews, in batches of what has come; LF or CRLF ends a line.
 
-    Raises UserAnalyticsError naming the file when it cannot be written.
+    Raises InputError, naming the stream by `name` and the line, for one that is not UTF-8 or longer than a CSV
+    record may be: while the batches are read.
     """
-    kind = _kind(path)
-    partial = path.with_name(f".{path.name}.partial")
+    schema = pa.schema([(TEXT_COLUMN, pa.string())])
+    return ReviewFile(schema, _line_batches(stream, schema, name))
+
+
+@contextmanager
+def create_reviews(output: Path | BinaryIO, schema: pa.Schema) -> Iterator[ReviewWriter]:
+    """A writer of rows to a file, which appears under its name when all are written, or as CSV to a stream.
+
+    Raises UserAnalyticsError naming the file when it cannot be written; of a stream, BrokenPipeError
+    when nobody reads it any more.
+    """
+    if not isinstance(output, Path):
+        with _naming_the_output("the output"), pa_csv.CSVWriter(output, schema) as writer:
+            yield _Flushing(writer, output)
+        return
+    kind = _kind(output)
+    partial = output.with_name(f".{output.name}.partial")
     try:
-        with pq.ParquetWriter(partial, schema) if kind == ".parquet" else pa_csv.CSVWriter(partial, schema) as writer:
-            yield writer
-        partial.replace(path)
-    except (OSError, pa.ArrowException) as error:
-        raise UserAnalyticsError(f"cannot write {path}: {error}") from error
+        with _naming_the_output(str(output)):
+            with (
+                pq.ParquetWriter(partial, schema) if kind == ".parquet" else pa_csv.CSVWriter(partial, schema)
+            ) as writer:
+                yield writer
+            partial.replace(output)
     finally:
         with suppress(OSError):
             partial.unlink()
 
 
+class _Flushing:
+    """Rows of a stream leave with their batch: who feeds the lines in may wait for what comes out."""
+
+    def __init__(self, writer: pa_csv.CSVWriter, stream: BinaryIO) -> None:
+        self._writer = writer
+        self._stream = stream
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        self._writer.write_batch(batch)
+        self._stream.flush()
+
+
 @contextmanager
-def _naming_the_input(path: Path) -> Iterator[None]:
+def _naming_the_output(name: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise UserAnalyticsError(f"cannot write {name}: {error}") from error
+
+
+@contextmanager
+def _naming_the_input(name: Path | str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+        raise InputError(f"cannot read {name}: {error}") from error
 
 
 def _kind(path: Path) -> str:
@@ -150,3 +196,41 @@ def _is_utf8(texts: list[str]) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _line_batches(stream: BufferedIOBase, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
+    read = 0
+    for lines in _lines(stream, name):
+        texts = [_line_text(line, read + place, name) for place, line in enumerate(lines, start=1)]
+        read += len(texts)
+        yield pa.record_batch([pa.array(texts, pa.string())], schema=schema)
+
+
+def _lines(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
+    """Lines without their LF, whole ones as soon as they have come; the last may lack its LF."""
+    begun: list[bytes] = []
+    length = 0
+    while block := _read(stream, name):
+        *ended, rest = block.split(b"\n")
+        if ended:
+            ended[0] = b"".join([*begun, ended[0]])
+            yield ended
+            begun, length = [], 0
+        begun.append(rest)
+        length += len(rest)
+        if length > RECORD_CHARACTERS:
+            raise InputError(f"{name}: a line is longer than {RECORD_CHARACTERS:,} bytes: is it one review a line?")
+    if last := b"".join(begun):
+        yield [last]
+
+
+def _read(stream: BufferedIOBase, name: str) -> bytes:
+    with _naming_the_input(name):
+        return stream.read1(_READ_BYTES)
+
+
+def _line_text(line: bytes, number: int, name: str) -> str:
+    try:
+        return line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name}: line {number}: it is not UTF-8 text") from error

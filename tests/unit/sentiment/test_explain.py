@@ -1,11 +1,12 @@
 import math
+import re
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from user_analytics.sentiment.explain import contributions
+from user_analytics.sentiment.explain import contributions, deciding_ngrams
 from user_analytics.sentiment.model import load_model
 from user_analytics.sentiment.score import score
 
@@ -28,9 +29,24 @@ def test_repetitions_are_counted() -> None:
     assert great.occurrences == 3
 
 
+def test_the_five_ngrams_that_decided_are_named_with_what_each_adds_to_the_logit() -> None:
+    text = "Not good, but the cast was excellent and I would watch it again."
+    strongest = contributions(PACKAGED, text)[:5]
+    assert {each.logit > 0 for each in strongest} == {True, False}
+
+    named = deciding_ngrams(PACKAGED, text)
+
+    assert named is not None
+    parts = [part.rsplit(" ", 1) for part in named.split(", ")]
+    assert [ngram for ngram, _ in parts] == [each.ngram for each in strongest]
+    assert all(re.fullmatch(r"[+-]\d+\.\d\d", added) for _, added in parts)
+    assert [float(added) for _, added in parts] == pytest.approx([each.logit for each in strongest], abs=0.0051)
+
+
 @pytest.mark.parametrize("text", ["", "😀", "!", "<br /><br />"])
 def test_where_there_is_nothing_to_judge_nothing_decided(text: str) -> None:
     assert contributions(PACKAGED, text) == []
+    assert deciding_ngrams(PACKAGED, text) is None
 
 
 PIECES = ("not", "a", "good", "bad", "great", "film", "the", "don't", "!", "?", "it's", "<br/>", "7/10", "é")

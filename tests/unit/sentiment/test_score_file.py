@@ -1,17 +1,22 @@
 import csv
+import io
+import os
 import random
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from user_analytics.errors import InputError, UserAnalyticsError
+from user_analytics.ingest.csv_records import RECORD_CHARACTERS
+from user_analytics.sentiment.explain import deciding_ngrams
 from user_analytics.sentiment.model import load_model
 from user_analytics.sentiment.score import score
-from user_analytics.sentiment.score_file import Scored, score_file
+from user_analytics.sentiment.score_file import Scored, score_file, score_lines
 
 MODEL = load_model()
 TEXTS = ['a "good", great film', "boring,\nawful", "", "7/10", "😀"]
@@ -177,3 +182,102 @@ def test_a_column_that_csv_cannot_hold_is_refused_and_leaves_nothing(tmp_path: P
     with pytest.raises(UserAnalyticsError, match=r"cannot write .*scored\.csv"):
         score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["reviews.parquet"]
+
+
+def test_an_explanation_is_one_more_column_empty_where_there_is_nothing_to_judge(reviews: Path, tmp_path: Path) -> None:
+    score_file(MODEL, reviews, tmp_path / "scored.csv", explain=True)
+
+    rows = read_csv(tmp_path / "scored.csv")
+    assert list(rows[0]) == ["cid", "review_str", "positive_probability", "positive_review", "deciding_ngrams"]
+    assert [row["deciding_ngrams"] for row in rows] == [deciding_ngrams(MODEL, text) or "" for text in TEXTS]
+    assert rows[2]["deciding_ngrams"] == ""
+
+
+def test_a_file_with_a_column_of_that_name_is_refused_only_when_an_explanation_is_asked_for(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", [["review_str", "deciding_ngrams"], ["good", "mine"]])
+
+    score_file(MODEL, path, tmp_path / "scored.csv")
+    assert read_csv(tmp_path / "scored.csv")[0]["deciding_ngrams"] == "mine"
+
+    with pytest.raises(InputError, match="already has the column deciding_ngrams"):
+        score_file(MODEL, path, tmp_path / "scored.csv", explain=True)
+
+
+def scored_lines(content: bytes, **options: bool) -> list[dict[str, str]]:
+    output = io.BytesIO()
+    score_lines(MODEL, io.BytesIO(content), "standard input", output, **options)
+    return list(csv.DictReader(io.StringIO(output.getvalue().decode(), newline="")))
+
+
+def test_each_line_of_a_stream_is_a_review_whatever_is_in_it() -> None:
+    rows = scored_lines('\ufeffgood\r\n\n"bad, very bad"\n\u2028\x0b😀\nfine'.encode())
+    assert [row["review_str"] for row in rows] == ["good", "", '"bad, very bad"', "\u2028\x0b😀", "fine"]
+    assert [row["positive_review"] for row in rows] == ["true", "", "false", "", "true"]
+    assert list(rows[0]) == ["review_str", "positive_probability", "positive_review"]
+
+
+def test_lines_are_explained_as_files_are() -> None:
+    (row,) = scored_lines(b"not good\n", explain=True)
+    assert row["deciding_ngrams"] == deciding_ngrams(MODEL, "not good")
+
+
+def test_a_stream_without_lines_gives_the_header_alone() -> None:
+    output = io.BytesIO()
+    assert score_lines(MODEL, io.BytesIO(b""), "standard input", output) == Scored(0, 0, 0)
+    assert output.getvalue() == b'"review_str","positive_probability","positive_review"\n'
+
+
+def test_lines_may_go_into_a_file(tmp_path: Path) -> None:
+    score_lines(MODEL, io.BytesIO(b"good\nbad\n"), "standard input", tmp_path / "scored.parquet")
+    assert pq.read_table(tmp_path / "scored.parquet")["positive_review"].to_pylist() == [True, False]
+
+
+def test_a_line_is_answered_before_the_next_one_comes() -> None:
+    read, write = os.pipe()
+    with open(read, "rb") as lines, open(write, "wb", buffering=0) as feeder:  # noqa: PTH123 - a pipe
+        answers, answered = os.pipe()
+        with open(answers, "rb", buffering=0) as answer, open(answered, "wb") as output:  # noqa: PTH123
+            scoring = Thread(target=score_lines, args=(MODEL, lines, "standard input", output))
+            scoring.start()
+            for line in (b"good", b"bad"):
+                feeder.write(line + b"\n")
+                said = b""
+                while b'"%s"' % line not in said:
+                    said += answer.read(4096)
+            feeder.close()
+            scoring.join()
+
+
+def test_memory_does_not_grow_with_the_number_of_lines() -> None:
+    program = (
+        "import io, resource, sys\n"
+        "from user_analytics.sentiment.model import load_model\n"
+        "from user_analytics.sentiment.score_file import score_lines\n"
+        "def peak_megabytes(lines):\n"
+        "    score_lines(load_model(), lines, 'the lines', sys.stdout.buffer)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10\n"
+        "few = io.BytesIO(sys.stdin.buffer.read(2 << 20))\n"
+        "print(peak_megabytes(few), peak_megabytes(sys.stdin.buffer), file=sys.stderr)\n"
+    )
+    content = b"a good film that goes on and on\n" * 500_000
+    done = subprocess.run([sys.executable, "-c", program], input=content, check=True, capture_output=True)
+    of_few, of_many = map(int, done.stderr.split())
+    # 16 MB in and 30 MB out; as a list of lines they would take 30 MB more
+    assert of_many < of_few + 15
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"good\n\xff\n", "standard input: line 2: it is not UTF-8 text"),
+        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1), "standard input: a line is longer than 33,554,432 bytes"),
+    ],
+)
+def test_a_line_that_cannot_be_taken_is_named(content: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        scored_lines(content)
+
+
+def test_a_stream_that_takes_no_more_is_an_error() -> None:
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(UserAnalyticsError, match="No space left"):  # noqa: PTH123
+        score_lines(MODEL, io.BytesIO(b"good\n"), "standard input", full)

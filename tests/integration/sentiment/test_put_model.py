@@ -1,0 +1,69 @@
+"""A trained model put into a lake: what is there then, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from user_analytics.errors import ModelError
+from user_analytics.lake.store import Store
+from user_analytics.sentiment.model import Coefficients, encode_model, load_model
+from user_analytics.sentiment.put_model import put_model
+
+PACKAGED = load_model()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a model that is not the packaged one."""
+    coefficients = Coefficients(["bleak", "gloomy"], np.array([9.0, -9.0]), np.array([1.0, 1.5]), 0.25)
+    (tmp_path / "model.parquet").write_bytes(encode_model(coefficients, PACKAGED.training, PACKAGED.validation))
+    return tmp_path
+
+
+def content(lake: Store) -> dict[str, bytes | None]:
+    return {found.key: lake.get(found.key) for found in lake.list("")}
+
+
+def test_a_model_is_loaded_from_where_it_was_put_with_its_card_beside_it(lake: Store, folder: Path) -> None:
+    version = put_model(lake, folder)
+
+    model = load_model(version, lake)
+    assert (model.version, model.ngrams, model.bias) == (version, ["bleak", "gloomy"], 0.25)
+    prefix = f"models/sentiment/{version}"
+    stored = content(lake)
+    assert list(stored) == [f"{prefix}/calibration.svg", f"{prefix}/model.parquet", f"{prefix}/model_card.md"]
+    assert stored[f"{prefix}/model.parquet"] == (folder / "model.parquet").read_bytes()
+    assert (stored[f"{prefix}/model_card.md"] or b"").startswith(b"# Sentiment model %s\n" % version.encode())
+    assert (stored[f"{prefix}/calibration.svg"] or b"").startswith(b"<svg ")
+
+
+def test_putting_it_again_changes_nothing(lake: Store, folder: Path) -> None:
+    first = put_model(lake, folder)
+    before = content(lake)
+
+    assert put_model(lake, folder) == first
+    assert content(lake) == before
+
+
+def test_what_is_no_sound_model_is_not_put(lake: Store, folder: Path) -> None:
+    body = (folder / "model.parquet").read_bytes()
+    (folder / "model.parquet").write_bytes(body.replace(b"bleak", b"blear"))
+
+    with pytest.raises(ModelError, match=r"model\.parquet is damaged"):
+        put_model(lake, folder)
+    assert content(lake) == {}
+
+
+def test_a_folder_without_a_model_is_named(lake: Store, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read .*model\.parquet: No such file .* writes it"):
+        put_model(lake, tmp_path)
+
+
+def test_a_model_that_was_never_validated_is_not_put(lake: Store, folder: Path) -> None:
+    coefficients = Coefficients(["bleak"], np.array([9.0]), np.array([1.0]), 0.25)
+    (folder / "model.parquet").write_bytes(encode_model(coefficients, PACKAGED.training, None))
+
+    with pytest.raises(ModelError, match="does not say how well it does"):
+        put_model(lake, folder)
+    assert content(lake) == {}
