@@ -17,7 +17,15 @@ def main() -> int:
     """Exit code 0 after a clean stop, 1 when the emulator could not start or broke, 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog="python -m user_analytics.emulator", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where the tables are kept")
-    parser.add_argument("--tls-dir", type=Path, required=True, help="where ca.pem and truststore.p12 are kept")
+    tls = parser.add_mutually_exclusive_group(required=True)
+    tls.add_argument("--tls-dir", type=Path, help="where ca.pem and truststore.p12 are kept; made when missing")
+    tls.add_argument(
+        "--tls-files",
+        type=Path,
+        nargs=2,
+        metavar=("CERTIFICATE", "KEY"),
+        help="a certificate that was made elsewhere, and its private key, as PEM files",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--rest-port", type=int, default=9050, help="REST, plain HTTP (default: %(default)s)")
     parser.add_argument("--grpc-port", type=int, default=9060, help="Storage API, TLS (default: %(default)s)")
@@ -25,7 +33,7 @@ def main() -> int:
         "--tls-name",
         action="append",
         metavar="NAME",
-        help=f"host name or IP address clients use; repeatable (default: {', '.join(DEFAULT_NAMES)})",
+        help=f"with --tls-dir: host name or IP address clients use; repeatable (default: {', '.join(DEFAULT_NAMES)})",
     )
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
     arguments = parser.parse_args()
@@ -37,7 +45,7 @@ def main() -> int:
 
     options = Options(
         data_dir=arguments.data_dir,
-        tls_dir=arguments.tls_dir,
+        tls=tuple(arguments.tls_files) if arguments.tls_files else arguments.tls_dir,
         host=arguments.host,
         rest_port=arguments.rest_port,
         grpc_port=arguments.grpc_port,

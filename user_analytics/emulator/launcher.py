@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from user_analytics.emulator.engine import Engine
 from user_analytics.emulator.grpc_server import TlsServers
 from user_analytics.emulator.jobs import Catalog, run_once
 from user_analytics.emulator.time_travel import NoTimeTravel
-from user_analytics.emulator.tls import TlsFiles, ensure_tls
+from user_analytics.emulator.tls import ensure_tls
 from user_analytics.emulator.transactions import Interpreter, translate_conflict
 from user_analytics.emulator.write_streams import WriteHandler
 from user_analytics.errors import WarehouseError
@@ -36,10 +37,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """What the command line says; `tls` is the directory of certificates of our own, or (certificate, key) as given."""
 
     data_dir: Path
-    tls_dir: Path
+    tls: Path | tuple[Path, Path]
     host: str
     rest_port: int
     grpc_port: int
@@ -52,11 +53,7 @@ def run(options: Options) -> None:
     _refuse_other_versions()
     for port in (options.rest_port, options.grpc_port):
         _refuse_taken(options.host, port)
-    try:
-        files = ensure_tls(options.tls_dir, options.tls_names)
-    except OSError as error:
-        raise WarehouseError(f"the emulator cannot keep its certificates in {options.tls_dir}: {error}") from error
-    _install_corrections(files)
+    _install_corrections(*_certificate_and_key(options))
     asyncio.run(_serve(_settings(options)))
 
 
@@ -68,9 +65,25 @@ def _refuse_other_versions() -> None:
         )
 
 
-def _install_corrections(tls: TlsFiles) -> None:
+def _certificate_and_key(options: Options) -> tuple[Path, Path]:
+    if isinstance(options.tls, Path):
+        try:
+            files = ensure_tls(options.tls, options.tls_names)
+        except OSError as error:
+            raise WarehouseError(f"the emulator cannot keep its certificates in {options.tls}: {error}") from error
+        return files.certificate, files.key
+    certificate, key = options.tls
+    try:
+        # gRPC would take files that do not belong together, and then refuse every client
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:
+        raise WarehouseError(f"the emulator cannot use certificate {certificate} with key {key}: {error}") from error
+    return certificate, key
+
+
+def _install_corrections(certificate: Path, key: Path) -> None:
     """Put this package's classes where the stock modules look theirs up."""
-    servers = TlsServers(certificate=tls.certificate.read_bytes(), key=tls.key.read_bytes())
+    servers = TlsServers(certificate=certificate.read_bytes(), key=key.read_bytes())
     corrections: list[tuple[ModuleType, str, object]] = [
         (bqemulator.server, "DuckDBEngine", Engine),
         (bqemulator.server, "DuckDBCatalogRepository", Catalog),

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import socket
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.fixtures.emulator import Emulator
 from tests.integration.emulator.conftest import Connect
 from user_analytics.emulator import launcher
 from user_analytics.emulator.grpc_server import TlsServers
-from user_analytics.emulator.tls import tls_files
+from user_analytics.emulator.tls import ensure_tls, tls_files
 from user_analytics.errors import WarehouseError
 
 
@@ -54,6 +55,42 @@ def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path, folder:
 
     assert code == 1
     assert f"{message} {getattr(emulator, folder)}" in log
+
+
+def with_tls_files(emulator: Emulator, certificate: Path, key: Path) -> list[str]:
+    command = emulator.command()
+    at = command.index("--tls-dir")
+    return [*command[:at], "--tls-files", str(certificate), str(key), *command[at + 2 :]]
+
+
+def test_a_certificate_made_elsewhere_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = ensure_tls(tmp_path / "elsewhere", ["bigquery-emulator"])
+    emulator = Emulator(tmp_path)
+    command = with_tls_files(emulator, files.certificate, files.key)
+    monkeypatch.setattr(emulator, "command", lambda: command)
+    context = ssl.create_default_context(cafile=files.ca)
+
+    emulator.start()
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", emulator.grpc_port)) as plain,
+            context.wrap_socket(plain, server_hostname="bigquery-emulator") as connection,
+        ):
+            assert connection.version() is not None
+    finally:
+        emulator.stop()
+
+
+def test_a_certificate_of_another_key_is_refused_by_name(tmp_path: Path) -> None:
+    certificate = ensure_tls(tmp_path / "one").certificate
+    key = ensure_tls(tmp_path / "another").key
+
+    ended = subprocess.run(
+        with_tls_files(Emulator(tmp_path), certificate, key), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 1
+    assert f"cannot use certificate {certificate} with key {key}" in ended.stderr
 
 
 def test_two_emulators_that_start_together_do_not_share_a_port(emulator: Emulator) -> None:
