@@ -1,18 +1,15 @@
 """What stands in the way of a run: each is said clearly, with its exit code, and the next run succeeds."""
 
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from data import generate
-from tests.e2e.command_line import CommandLine, assert_nothing_runs, wait_for_stage
+from tests.e2e.command_line import CommandLine, wait_for_stage
 from user_analytics.embedded.postgres import remove_data
-from user_analytics.embedded.processes import recorded_processes
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -128,24 +125,6 @@ def test_another_version_of_java_is_said_before_anything_starts(command_line: Co
     code, said = refusal(command_line, "run", JAVA_HOME=str(tmp_path))
     assert code == 1
     assert "is Java 21" in said
-
-
-def test_the_end_of_the_emulator_ends_the_run_at_once_and_the_next_run_succeeds(
-    command_line: CommandLine, inputs: list[str]
-) -> None:
-    with command_line.start("run", *inputs) as run:
-        wait_for_stage(run, "movie_review")
-        os.kill(recorded_processes(command_line.run_dir)["emulator"], signal.SIGKILL)
-        killed = time.monotonic()
-        _, said = run.communicate(timeout=120)
-        seconds = time.monotonic() - killed
-    assert run.returncode == 1
-    log = command_line.run_dir / "logs" / "emulator.log"
-    assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
-    assert seconds < 20
-    assert_nothing_runs(command_line)
-
-    command_line("run", *inputs)
 
 
 class SmallDisk(CommandLine):

@@ -1,4 +1,4 @@
-"""Incremental runs over different days end where one full load does, late rows and all."""
+"""Incremental runs over different days end where one full load does, late rows and all; and the way back."""
 
 import csv
 from collections.abc import Callable
@@ -15,7 +15,9 @@ LATE = "999999,10001,LATE,1000,2010-12-05 17:00:00,123.457,12346,United Kingdom"
 
 
 @pytest.mark.timeout(1800)
-def test_incremental_runs_with_a_late_row_equal_a_full_load(command_line: CommandLine, tmp_path: Path) -> None:
+def test_incremental_runs_with_a_late_row_equal_a_full_load_and_can_be_undone(
+    command_line: CommandLine, tmp_path: Path
+) -> None:
     sizes = ["--reviews=60", "--purchases=1500", "--customers=20", "--seed=3", "--days=10"]
     generate.main([*sizes, f"--output={tmp_path}"])
     reviews = tmp_path / "movie_review.csv"
@@ -32,7 +34,7 @@ def test_incremental_runs_with_a_late_row_equal_a_full_load(command_line: Comman
         command_line("run", "--reviews", reviews, "--purchases", purchases, "--date", day, "--mode", mode)
         return command_line("query", "user_behaviour_metrics_view", "--format", "csv")
 
-    run("2010-12-05", "full", lambda row: row is not late)
+    before = run("2010-12-05", "full", lambda row: row is not late)
     run("2010-12-06", "incremental", lambda row: row is not late)
     incremental = run("2010-12-08", "incremental", lambda row: True)
     full = run("2010-12-08", "full", lambda row: True)
@@ -43,3 +45,7 @@ def test_incremental_runs_with_a_late_row_equal_a_full_load(command_line: Comman
     assert {int(row["customer_id"]): row["amount_spent"] for row in metrics} == {
         customer: f"{amount:.3f}" for customer, amount in expected.amount_spent.items()
     }
+
+    command_line("run", "--from-raw", "--date", "2010-12-05", "--force")
+    undone = command_line("query", "user_behaviour_metrics_view", "--format", "csv")
+    assert undone == before != full

@@ -14,6 +14,7 @@ import pytest
 
 from data import generate
 from tests.e2e.command_line import CommandLine, assert_nothing_runs, processes_of, wait_for_stage
+from user_analytics.embedded.processes import recorded_processes
 from user_analytics.embedded.stack import embedded_stack
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import open_warehouse
@@ -25,8 +26,8 @@ KILLED_STAGES = [
     "start",
     "load_purchases",
     *["ingest_purchases"] * 2,
-    *["movie_review"] * 3,
-    *["publish"] * 2,
+    *["movie_review"] * 4,
+    "publish",
     "report",
 ]
 
@@ -156,21 +157,6 @@ def test_a_date_older_than_the_published_one_is_refused_with_its_kept_raw_data_a
     assert begun == ["start", "create_bucket", *(["load_purchases"] if way == "latest invoice day" else [])]
 
 
-def test_kept_raw_data_published_again_undoes_what_was_published_since(
-    command_line: CommandLine, completed: Completed, tmp_path: Path
-) -> None:
-    generate.main(["--reviews=40", "--purchases=400", "--customers=20", "--seed=5", f"--output={tmp_path}"])
-    changed = [f"--reviews={tmp_path}/movie_review.csv", f"--purchases={tmp_path}/user_purchase.csv"]
-    command_line("run", *changed, "--date=2010-12-09")
-    assert views(command_line) != completed.views
-
-    output = command_line("run", "--from-raw", "--date=2010-12-08", "--force")
-
-    assert views(command_line) == completed.views
-    assert "Published 2010-12-08 (full)" in output
-    assert not re.search("load_purchases|ingest_", output)
-
-
 def test_while_it_runs_others_read_and_a_second_run_is_refused(command_line: CommandLine, completed: Completed) -> None:
     with command_line.start(*completed.arguments) as first:
         wait_for_stage(first, "movie_review")
@@ -198,6 +184,21 @@ def test_sigterm_stops_it_and_all_it_started(command_line: CommandLine, complete
 
     assert run.returncode == 128 + signal.SIGTERM
     assert processes_of(command_line) == []
+
+
+def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine, completed: Completed) -> None:
+    with command_line.start(*completed.arguments) as run:
+        wait_for_stage(run, "movie_review")
+        os.kill(recorded_processes(command_line.run_dir)["emulator"], signal.SIGKILL)
+        killed = time.monotonic()
+        _, said = run.communicate(timeout=120)
+        seconds = time.monotonic() - killed
+    assert run.returncode == 1
+    log = command_line.run_dir / "logs" / "emulator.log"
+    assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
+    assert seconds < 20
+    assert_nothing_runs(command_line)
+    assert views(command_line) == completed.views
 
 
 def test_killed_at_ten_random_instants_it_leaves_nothing_running_and_the_next_run_ends_as_ever(
