@@ -13,6 +13,7 @@ UserAnalyticsError            exit code 1: the data or the world is at fault
 ├── ModelError                a sentiment model cannot be trained or loaded
 ├── StageFailed               a stage of `run` ended without its result
 ├── StackError                a part of the embedded stack cannot be started
+├── ClusterError              a part of the cluster cannot be built, started or reached
 └── SettingsError             exit code 2: a setting is unknown, missing or malformed
 """
 
@@ -65,6 +66,10 @@ class StageFailed(UserAnalyticsError):
 
 class StackError(UserAnalyticsError):
     """A part of the embedded stack cannot be started or is in use by another run."""
+
+
+class ClusterError(UserAnalyticsError):
+    """A part of the cluster cannot be built, started or reached."""
 
 
 class SettingsError(UserAnalyticsError):
