@@ -6,13 +6,28 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+ExampleKind: TypeAlias = Literal["surely_positive", "surely_negative", "least_sure"]
 
 CELLS_ACROSS, CELLS_UP = 45, 36
 """Cells of the scatter's grid: about 8 px each, the size of a dot. At most 1,620 dots, whatever the data."""
 
 SKEWED = 12
 """A largest value this many times the median leaves no room for the rest on a linear axis."""
+
+
+LOW_CONFIDENCE_FROM, LOW_CONFIDENCE_TO = 0.4, 0.6
+"""Probabilities, both included, at which a verdict is little more than a guess: of the packaged model's, cross-
+validated, more than four in ten are wrong there, one in ten in all."""
+
+EXAMPLE_CANDIDATES = 10
+"""Reviews read for each kind of example: enough to find EXAMPLES different texts among repeated ones."""
+EXAMPLES = 2
+LONGEST_EXAMPLE = 10_000
+"""Characters of the longest review taken for an example, so that what the report reads is bounded."""
+EXAMPLE_CHARACTERS = 200
+"""What is shown of an example's text at most."""
 
 
 class Spender(NamedTuple):
@@ -52,11 +67,12 @@ class Summary:
 
 
 class Sentiment(NamedTuple):
-    """Reviews by what the model says of them."""
+    """Reviews by what the model says of them; `low_confidence` of those judged are near one half."""
 
     positive: int
     negative: int
     not_judged: int
+    low_confidence: int
 
     @property
     def judged(self) -> int:
@@ -148,22 +164,46 @@ class QuarantineReason(NamedTuple):
 class ModelQuality(NamedTuple):
     """How well the model did on labelled reviews of one kind that it had not seen.
 
-    `accuracy` is a share of `reviews`, `calibration_error` the mean gap between probability and share of
-    positive reviews.
+    `accuracy` is a share of `reviews`, `accuracy_interval` half of its 95% interval, `calibration_error` the
+    mean gap between probability and share of positive reviews.
     """
 
     kind: str
     reviews: int
     accuracy: float
+    accuracy_interval: float
     calibration_error: float
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the model that judged the reviews was trained on, in labelled reviews, and how well it does."""
+    """What the model that judged the reviews was trained on, in labelled reviews, and how well it does.
+
+    `quality` is measured by cross-validation over so many `folds`; 0 and none when it was never measured.
+    """
 
     training_reviews: int
+    folds: int
     quality: Sequence[ModelQuality]
+
+
+class Candidate(NamedTuple):
+    """A published review that may become an example. Its text is hostile text."""
+
+    kind: ExampleKind
+    review_id: int
+    positive_probability: float
+    text: str
+
+
+class Example(NamedTuple):
+    """A published review and why it was judged as it was: its n-grams that decided, None without the model."""
+
+    kind: ExampleKind
+    review_id: int
+    positive_probability: float
+    text: str
+    deciding_ngrams: str | None
 
 
 @dataclass(frozen=True)
@@ -191,6 +231,7 @@ class Figures:
     quarantine_reasons: Sequence[QuarantineReason]
     model_version: str
     model: ModelCard | None
+    examples: Sequence[Example]
 
 
 def choose_axis(spread: Spread) -> Axis:
@@ -199,6 +240,17 @@ def choose_axis(spread: Spread) -> Axis:
     if reach <= SKEWED * max(spread.median, 1.0):
         return Axis(spread.minimum, spread.maximum, None)
     return Axis(spread.minimum, spread.maximum, 10.0 ** math.floor(math.log10(max(spread.lower_quartile, 1.0))))
+
+
+def choose_examples(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The first EXAMPLES of each kind, kind by kind; a text that was chosen is not chosen again."""
+    chosen: dict[str, Candidate] = {}
+    for kind in get_args(ExampleKind):
+        enough = len(chosen) + EXAMPLES
+        for each in candidates:
+            if each.kind == kind and len(chosen) < enough:
+                chosen.setdefault(each.text, each)
+    return list(chosen.values())
 
 
 def spend_groups(dots: Sequence[Dot], groups: int = 5) -> list[SpendGroup]:

@@ -3,14 +3,30 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from user_analytics.report import charts, wording
 from user_analytics.report.charts import Bar
-from user_analytics.report.figures import Figures, Sentiment, spend_groups
+from user_analytics.report.figures import (
+    EXAMPLE_CHARACTERS,
+    LOW_CONFIDENCE_FROM,
+    LOW_CONFIDENCE_TO,
+    Example,
+    ExampleKind,
+    Figures,
+    Sentiment,
+    spend_groups,
+)
 from user_analytics.warehouse.looker import LookerLinks
+
+EXAMPLE_TITLES: Mapping[ExampleKind, str] = {
+    "surely_positive": "Most surely positive",
+    "surely_negative": "Most surely negative",
+    "least_sure": "Least sure",
+}
 
 
 @dataclass(frozen=True)
@@ -43,11 +59,13 @@ def render_page(figures: Figures, links: LookerLinks, stage_times: Mapping[str, 
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "beginning": wording.beginning,
         "coefficient": wording.coefficient,
         "day": wording.day,
         "moment": wording.moment,
         "money": wording.money,
         "number": wording.number,
+        "probability": wording.probability,
         "strength": wording.strength,
     }
     return environment.get_template("page.html.j2").render(
@@ -58,6 +76,9 @@ def render_page(figures: Figures, links: LookerLinks, stage_times: Mapping[str, 
         top_by_positive_reviews=_top_by_positive_reviews(figures),
         spend_against_reviews=_spend_against_reviews(figures),
         reviews_by_sentiment=_reviews_by_sentiment(figures.sentiment),
+        low_confidence=_low_confidence(figures.sentiment),
+        examples=_examples(figures.examples),
+        example_characters=EXAMPLE_CHARACTERS,
         rows=_rows(figures),
         quarantine=_quarantine(figures),
         model_quality=_model_quality(figures),
@@ -161,6 +182,20 @@ def _reviews_by_sentiment(sentiment: Sentiment) -> Drawing | None:
     )
 
 
+def _low_confidence(sentiment: Sentiment) -> str:
+    """Of the judged reviews; those with nothing to judge are in the chart."""
+    return (
+        f"{wording.number(sentiment.low_confidence)} of those judged "
+        f"({wording.share(sentiment.low_confidence, sentiment.judged)}) were judged with low confidence: a probability "
+        f"from {LOW_CONFIDENCE_FROM:g} to {LOW_CONFIDENCE_TO:g}."
+    )
+
+
+def _examples(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """By title, in their order."""
+    return {EXAMPLE_TITLES[kind]: list(group) for kind, group in groupby(examples, key=lambda each: each.kind)}
+
+
 def _stage_times(stage_times: Mapping[str, float]) -> Drawing:
     return _bar_chart(
         "stage-times",
@@ -205,13 +240,13 @@ def _model_quality(figures: Figures) -> Table | None:
     if figures.model is None or not figures.model.quality:
         return None
     return Table(
-        "Measured on labelled reviews that the measured model had not seen",
+        f"Cross-validated over {figures.model.folds} folds, on labelled reviews that the model measured had not seen",
         ["Reviews", "Number", "Accuracy", "Calibration error"],
         [
             [
                 quality.kind,
                 wording.number(quality.reviews),
-                f"{100 * quality.accuracy:.1f} %",
+                wording.share_with_interval(quality.accuracy, quality.accuracy_interval),
                 f"{quality.calibration_error:.3f}",
             ]
             for quality in figures.model.quality

@@ -16,9 +16,15 @@ from user_analytics.lake.verified import read_verified
 from user_analytics.report.figures import (
     CELLS_ACROSS,
     CELLS_UP,
+    EXAMPLE_CANDIDATES,
+    LONGEST_EXAMPLE,
+    LOW_CONFIDENCE_FROM,
+    LOW_CONFIDENCE_TO,
     Axis,
+    Candidate,
     Correlation,
     Dot,
+    Example,
     Figures,
     ModelCard,
     ModelQuality,
@@ -30,8 +36,10 @@ from user_analytics.report.figures import (
     Summary,
     TableRows,
     choose_axis,
+    choose_examples,
 )
-from user_analytics.sentiment.model import load_model
+from user_analytics.sentiment.explain import deciding_ngrams
+from user_analytics.sentiment.model import Model, load_model
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.publications import Publication, publications
@@ -78,10 +86,18 @@ def _published(warehouse: Warehouse, ds: date) -> Publication:
 
 
 def _read(warehouse: Warehouse, store: Store, publication: Publication) -> Figures:
-    summary, sentiment, guests = (
-        _only_row(rows)
-        for rows in warehouse.rows_of_each([_query(warehouse, name) for name in ("summary", "sentiment", "guests")])
+    *only_rows, candidates = warehouse.rows_of_each(
+        [
+            _query(warehouse, "summary"),
+            _query(
+                warehouse, "sentiment", low_confidence_from=LOW_CONFIDENCE_FROM, low_confidence_to=LOW_CONFIDENCE_TO
+            ),
+            _query(warehouse, "guests"),
+            _query(warehouse, "examples", candidates=EXAMPLE_CANDIDATES, longest_text=LONGEST_EXAMPLE),
+        ]
     )
+    summary, sentiment, guests = map(_only_row, only_rows)
+    model = _model(store, publication.model_version)
     amount_axis = choose_axis(_spread(summary["least_spent"], summary["most_spent"], summary["amount_quartiles"]))
     reviews_axis = choose_axis(
         _spread(summary["fewest_reviews"], summary["most_reviews"], summary["reviews_quartiles"])
@@ -112,14 +128,14 @@ def _read(warehouse: Warehouse, store: Store, publication: Publication) -> Figur
             *_reasons(store, "user_purchase", publication.ds, publication.user_purchase_raw_digest),
         ],
         model_version=publication.model_version,
-        model=_model_card(store, publication.model_version),
+        model=_model_card(model) if model else None,
+        examples=_examples(candidates, model),
     )
 
 
-def _query(warehouse: Warehouse, name: str) -> str:
-    return render_sql(
-        f"bigquery/report/{name}.sql", dataset=f"{warehouse.project}.{warehouse.settings.bigquery_dataset}"
-    )
+def _query(warehouse: Warehouse, name: str, **variables: float) -> str:
+    dataset = f"{warehouse.project}.{warehouse.settings.bigquery_dataset}"
+    return render_sql(f"bigquery/report/{name}.sql", dataset=dataset, **variables)
 
 
 def _only_row(rows: Rows) -> dict[str, Any]:
@@ -185,18 +201,30 @@ def _reasons(store: Store, table: Table, ds: date, published_digest: str) -> lis
     return [*listed, QuarantineReason(table, "other reasons", others)] if others else listed
 
 
-def _model_card(store: Store, version: str) -> ModelCard | None:
+def _model(store: Store, version: str) -> Model | None:
     try:
-        model = load_model(version, store)
+        return load_model(version, store)
     except ModelError as error:
-        log.warning("report_without_model_card", cause=str(error))
+        log.warning("report_without_model", cause=str(error))
         return None
+
+
+def _model_card(model: Model) -> ModelCard:
     validation = model.validation
-    measured = {**validation.by_source, "all": validation.total} if validation else {}
+    if validation is None:
+        return ModelCard(model.training.rows, 0, [])
     return ModelCard(
         model.training.rows,
+        validation.folds,
         [
-            ModelQuality(kind, metrics.rows, metrics.accuracy, metrics.calibration_error)
-            for kind, metrics in measured.items()
+            ModelQuality(kind, metrics.rows, metrics.accuracy, metrics.accuracy_interval, metrics.calibration_error)
+            for kind, metrics in {**validation.by_source, "all": validation.total}.items()
         ],
     )
+
+
+def _examples(candidates: Rows, model: Model | None) -> list[Example]:
+    return [
+        Example(*chosen, deciding_ngrams(model, chosen.text) if model else None)
+        for chosen in choose_examples([Candidate(*row) for row in candidates.rows])
+    ]

@@ -25,6 +25,24 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %" if whole else "–"
 
 
+def share_with_interval(value: float, half_interval: float) -> str:
+    """A share and half of its interval in per cent: 92.4 ± 0.8 %."""
+    return f"{100 * value:.1f} ± {100 * half_interval:.1f} %"
+
+
+def probability(value: float) -> str:
+    """Three decimals, but never a certainty that the value does not have."""
+    rounded = f"{value:.3f}"
+    if rounded == "1.000" and value < 1:
+        return "over 0.999"
+    return "under 0.001" if rounded == "0.000" and value > 0 else rounded
+
+
+def beginning(text: str, characters: int) -> str:
+    """The text, or so much of it that it ends in … within so many characters."""
+    return text if len(text) <= characters else f"{text[: characters - 1].rstrip()}…"
+
+
 def coefficient(value: float | None) -> str:
     """A correlation with three decimals and its sign."""
     return "undefined" if value is None else f"{value:+.3f}".replace("-", MINUS)

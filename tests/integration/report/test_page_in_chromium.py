@@ -11,7 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page
 
 from tests.fixtures.figures import some_figures
-from user_analytics.report.figures import Figures, QuarantineReason
+from user_analytics.report.figures import Example, Figures, QuarantineReason
 from user_analytics.report.page import render_page
 from user_analytics.warehouse.looker import LookerLinks
 
@@ -198,12 +198,17 @@ def test_a_phone_needs_no_sideways_scrolling_even_with_all_tables_open(open_page
     page.eval_on_selector_all("details", "all => all.forEach(one => { one.open = true })")
 
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
-    assert [box for box in boxes(page, "table, svg, p, li") if box["right"] > PHONE or box["left"] < 0] == []
+    assert [
+        box for box in boxes(page, "table, svg, p, li, blockquote") if box["right"] > PHONE or box["left"] < 0
+    ] == []
 
 
 def test_a_word_without_spaces_does_not_widen_a_phones_page(open_page: Open) -> None:
     endless = QuarantineReason("movie_review", "x" * 400, 1)
-    page = open_page(some_figures(quarantine_reasons=[endless], model_version="v" * 100), width=PHONE)
+    examples = [Example("least_sure", 1, 0.5, "x" * 400, f"{'y' * 400} +1.00")]
+    page = open_page(
+        some_figures(quarantine_reasons=[endless], model_version="v" * 100, examples=examples), width=PHONE
+    )
 
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE
 
@@ -254,7 +259,7 @@ def test_a_screen_reader_finds_landmarks_headings_and_the_figures_of_each_chart(
     assert [heading.inner_text() for heading in page.get_by_role("heading", level=1).all()] == [
         "User behaviour, 8 December 2010"
     ]
-    assert page.get_by_role("heading", level=2).count() == page.get_by_role("region").count() == 9
+    assert page.get_by_role("heading", level=2).count() == page.get_by_role("region").count() == 10
     names = [image.get_attribute("aria-label") for image in page.get_by_role("img").all()]
     assert names[0] == (
         "Bars: the customers who spent the most. 16029: 9,407.340; 17511: 6,585.160; 13694: 5,391.210; "
@@ -279,6 +284,19 @@ def test_the_table_behind_a_chart_opens_with_the_keyboard(open_page: Open) -> No
 def test_hostile_text_is_shown_and_does_nothing(open_page: Open) -> None:
     hostile = "<img src=x onerror=alert(1)><script>alert(2)</script><style>body{display:none}</style>"
 
-    page = open_page(some_figures(quarantine_reasons=[QuarantineReason("movie_review", hostile, 1)]))
+    page = open_page(
+        some_figures(
+            quarantine_reasons=[QuarantineReason("movie_review", hostile, 1)],
+            examples=[Example("least_sure", 1, 0.5, hostile, None)],
+        )
+    )
 
     assert page.get_by_text(f"movie_review: {hostile}").is_visible()
+    assert page.locator("blockquote").get_by_text(hostile).is_visible()
+
+
+def test_a_review_in_a_script_from_right_to_left_leaves_what_stands_around_it_as_it_is(open_page: Open) -> None:
+    page = open_page(some_figures(examples=[Example("least_sure", 1, 0.5, "סרט נהדר!", None)]))
+
+    assert page.locator("blockquote").evaluate("quote => getComputedStyle(quote).direction") == "rtl"
+    assert page.locator("blockquote + p").evaluate("note => getComputedStyle(note).direction") == "ltr"

@@ -19,6 +19,7 @@ from user_analytics.report import reading
 from user_analytics.report.figures import Figures, QuarantineReason
 from user_analytics.report.reading import read_figures
 from user_analytics.report.write import write_report
+from user_analytics.sentiment.explain import deciding_ngrams
 from user_analytics.sentiment.model import load_model
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import Publication
@@ -141,6 +142,55 @@ def test_reviews_are_counted_by_sentiment(page: Page) -> None:
     ]
 
 
+def test_verdicts_near_one_half_are_counted_as_of_low_confidence(page: Page) -> None:
+    # 0.6 and three times 0.5
+    assert page.locator("#low-confidence").inner_text().startswith("4 of those judged (23.5 %)")
+
+
+def test_examples_are_published_reviews_with_what_decided(page: Page) -> None:
+    shown = page.locator("section:has(> #examples)").inner_text()
+
+    assert deciding_ngrams(load_model(), "Seen it.") is not None
+    assert (
+        f"Review 1: positive with probability 0.900. Decided by {deciding_ngrams(load_model(), 'Seen it.')}." in shown
+    )
+
+
+def test_the_surest_and_the_least_sure_reviews_are_the_examples_ties_going_to_the_earlier_one(
+    tables: Warehouse, store: LocalStore
+) -> None:
+    endless = "good " * 2001
+    reviews = [
+        Review(1, 0.98, "fourth surest"),
+        Review(1, 0.999, endless),
+        Review(1, 0.99, "second surest"),
+        Review(1, 0.99, "third surest"),
+        Review(1, 0.995, "surest"),
+        Review(1, 0.995, "surest"),
+        Review(1, None, "nothing to judge"),
+        Review(1, 0.45, "hardly negative"),
+        Review(1, 0.55, "hardly positive"),
+        Review(1, 0.51, "as good as a coin"),
+        Review(1, 0.01, "surely not"),
+        *(Review(1, 0.7, f"of no interest {number}") for number in range(30)),
+    ]
+    prepare(tables, store, reviews, PURCHASES)
+    publish(tables, store, DS)
+    create_views(tables)
+
+    examples = read_figures(tables, store, DS).examples
+
+    assert [(each.kind, each.review_id, each.positive_probability, each.text) for each in examples] == [
+        ("surely_positive", 5, 0.995, "surest"),
+        ("surely_positive", 3, 0.99, "second surest"),
+        ("surely_negative", 11, 0.01, "surely not"),
+        ("surely_negative", 8, 0.45, "hardly negative"),
+        ("least_sure", 10, 0.51, "as good as a coin"),
+        ("least_sure", 9, 0.55, "hardly positive"),
+    ]
+    assert {each.deciding_ngrams for each in examples} == {None}, "model-1 is nowhere"
+
+
 def test_every_customer_is_in_the_scatter(page: Page, shop: Shop) -> None:
     dots = read_figures(shop.warehouse, shop.store, DS).dots
 
@@ -167,7 +217,12 @@ def test_the_card_of_the_model_that_judged_is_shown(shop: Shop, page: Page) -> N
 
     assert packaged.version in page.locator("section:has(> #model)").inner_text()
     assert quality[-1][:2] == ["all", f"{packaged.validation.total.rows:,}"]
-    assert quality[-1][2] == f"{100 * packaged.validation.total.accuracy:.1f} %"
+    total = packaged.validation.total
+    assert quality[-1][2:] == [
+        f"{100 * total.accuracy:.1f} ± {100 * total.accuracy_interval:.1f} %",
+        f"{total.calibration_error:.3f}",
+    ]
+    assert len(quality) == len(packaged.validation.by_source) + 1
 
 
 def test_writing_the_report_again_replaces_it(published: Warehouse, store: LocalStore) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from user_analytics.report.figures import Axis, Dot, Spread, choose_axis, spend_groups
+from user_analytics.report.figures import Axis, Candidate, Dot, Spread, choose_axis, choose_examples, spend_groups
 
 
 def dot(across: int, customers: int, each: str = "10", reviews: int = 1, up: int = 0) -> Dot:
@@ -76,3 +76,24 @@ def test_no_customer_amount_or_review_is_lost_in_grouping(cells: list[tuple[int,
     assert len(groups) <= 5
     for column in ("customers", "amount_spent", "num_reviews"):
         assert sum(getattr(group, column) for group in groups) == sum(getattr(each, column) for each in dots)
+
+
+def test_examples_are_the_first_two_texts_of_each_kind() -> None:
+    candidates = [
+        Candidate("least_sure", 7, 0.5, "so"),
+        Candidate("least_sure", 9, 0.51, "so so"),
+        Candidate("least_sure", 8, 0.52, "hm"),
+        Candidate("surely_positive", 1, 0.9, "fine"),
+    ]
+    assert choose_examples(candidates) == [candidates[3], *candidates[:2]]
+
+
+def test_no_text_is_an_example_twice() -> None:
+    fine, fine_again, good = (
+        Candidate("surely_positive", number, 0.9, text) for number, text in enumerate(("fine", "fine", "good"))
+    )
+    fine_of_another_kind = Candidate("least_sure", 1, 0.9, "fine")
+    not_chosen_before = Candidate("least_sure", 4, 0.6, "well")
+
+    candidates = [fine, fine_again, good, fine._replace(text="well"), fine_of_another_kind, not_chosen_before]
+    assert choose_examples(candidates) == [fine, good, not_chosen_before]

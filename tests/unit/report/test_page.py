@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 from tests.fixtures.figures import some_dots, some_figures
-from user_analytics.report.figures import Axis, Correlation, QuarantineReason, Sentiment, Summary
+from user_analytics.report.figures import Axis, Correlation, Example, QuarantineReason, Sentiment, Summary
 from user_analytics.report.page import render_page
 from user_analytics.warehouse.looker import LookerLinks
 
@@ -56,7 +56,11 @@ def test_text_from_a_source_stays_text() -> None:
     hostile = "<img src=x onerror=alert(1)>'\"</table><script>alert(2)</script>{{ 7 * 7 }}"
 
     rendered = render_page(
-        some_figures(quarantine_reasons=[QuarantineReason("movie_review", hostile, 1)], model_version=hostile),
+        some_figures(
+            quarantine_reasons=[QuarantineReason("movie_review", hostile, 1)],
+            model_version=hostile,
+            examples=[Example("least_sure", 1, 0.5, hostile, hostile)],
+        ),
         LookerLinks(LINKS.report, LINKS.data_source, hostile),
         {hostile: 1.0},
     )
@@ -64,12 +68,14 @@ def test_text_from_a_source_stays_text() -> None:
     page = Elements(rendered)
     assert not {"img", "script"} & {tag for tag, _ in page.tags}
     assert f"movie_review: {hostile}" in page.text
+    assert f"Decided by {hostile}" in page.text
+    assert hostile in page.text.partition("Least sure")[2].partition("Review 1:")[0]
 
 
 def test_an_empty_warehouse_still_makes_a_page() -> None:
     figures = some_figures(
         summary=Summary(0, some_figures().summary.amount_spent * 0, 0, 0, 0, some_figures().summary.guest_amount * 0),
-        sentiment=Sentiment(0, 0, 0),
+        sentiment=Sentiment(0, 0, 0, 0),
         correlation=Correlation(None, None, 0),
         top_by_amount_spent=[],
         top_by_positive_reviews=[],
@@ -77,6 +83,7 @@ def test_an_empty_warehouse_still_makes_a_page() -> None:
         reviews_axis=Axis(0, 0, None),
         dots=[],
         quarantine_reasons=[],
+        examples=[],
     )
 
     page = Elements(render_page(figures, LINKS, None))
@@ -85,6 +92,8 @@ def test_an_empty_warehouse_still_makes_a_page() -> None:
     assert "No customer has written a positive review." in page.text
     assert "No review is published." in page.text
     assert "undefined" in page.text
+    assert "Examples of judged reviews" not in page.text
+    assert "low confidence" not in page.text
     assert "svg" not in {tag for tag, _ in page.tags}
 
 
@@ -102,11 +111,45 @@ def test_an_incremental_load_says_which_purchases_it_read() -> None:
     assert "from 5 December 2010 up to, not including, 9 December 2010" in page.text
 
 
-def test_a_model_that_is_not_here_is_named_all_the_same() -> None:
-    page = Elements(render_page(some_figures(model=None, model_version="tfidf-ffffffff"), LINKS, None))
+def test_the_card_of_the_model_gives_accuracy_with_its_interval_and_calibration_by_source() -> None:
+    page = Elements(render_page(some_figures(), LINKS, None))
+
+    assert "Cross-validated over 5 folds" in page.text
+    assert "sentences90080.3 ± 1.5 %0.031" in page.text
+
+
+def test_verdicts_of_low_confidence_are_counted_as_a_share_of_those_judged() -> None:
+    page = Elements(render_page(some_figures(), LINKS, None))
+
+    assert "389 of those judged (4.9 %) were judged with low confidence: a probability from 0.4 to 0.6." in page.text
+
+
+def test_examples_show_probability_ngrams_and_the_beginning_of_a_long_text() -> None:
+    long = "wonderful " * 40
+    page = Elements(
+        render_page(
+            some_figures(examples=[Example("surely_positive", 17, 0.99971, long, "wonderful +3.10")]), LINKS, None
+        )
+    )
+
+    assert "Most surely positive" in page.text
+    assert "Least sure" not in page.text
+    assert f"{long[:199].rstrip()}…" in page.text
+    assert "wonderful " * 21 not in page.text
+    assert "Review 17: positive with probability over 0.999. Decided by wonderful +3.10." in page.text
+
+
+def test_a_model_that_is_not_here_is_named_and_the_examples_go_without_ngrams() -> None:
+    examples = [each._replace(deciding_ngrams=None) for each in some_figures().examples]
+
+    page = Elements(
+        render_page(some_figures(model=None, model_version="tfidf-ffffffff", examples=examples), LINKS, None)
+    )
 
     assert "tfidf-ffffffff" in page.text
     assert "This installation does not have it" in page.text
+    assert "Review 17: positive with probability over 0.999." in page.text
+    assert "Decided by" not in page.text
 
 
 def test_the_note_of_the_looker_studio_links_is_shown_when_there_is_one() -> None:

@@ -60,3 +60,18 @@ def test_moments_are_in_utc_whatever_their_time_zone() -> None:
     assert wording.moment(datetime(2010, 12, 9, 0, 7, 59, tzinfo=UTC)) == "9 December 2010, 00:07 UTC"
     auckland = timezone(timedelta(hours=13))
     assert wording.moment(datetime(2010, 12, 9, 0, 7, tzinfo=auckland)) == "8 December 2010, 11:07 UTC"
+
+
+def test_a_probability_short_of_certainty_is_never_shown_as_certain() -> None:
+    shown = [wording.probability(value) for value in (0.0, 0.0004, 0.0005001, 0.5, 0.9994, 0.99951, 1.0)]
+    assert shown == ["0.000", "under 0.001", "0.001", "0.500", "0.999", "over 0.999", "1.000"]
+
+
+def test_a_text_is_cut_to_a_length_that_counts_the_ellipsis() -> None:
+    assert wording.beginning("ten signs.", 10) == "ten signs."
+    assert wording.beginning("ten signs. and more", 10) == "ten signs…"
+    assert wording.beginning("twelve signs", 8) == "twelve…"
+
+
+def test_an_accuracy_has_its_interval() -> None:
+    assert wording.share_with_interval(0.92446, 0.0079) == "92.4 ± 0.8 %"
