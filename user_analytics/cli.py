@@ -383,6 +383,32 @@ def put_model_command(
     typer.echo(put_model(open_store(_settings()), folder))
 
 
+@app.command("render")
+def render_command(
+    name: Annotated[str, typer.Argument(metavar="APP", help="Such as movie-review or ingest-purchases.")],
+    ds: Annotated[date, typer.Option("--ds", parser=_date, metavar="YYYY-MM-DD", help="Logical date.")],
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A parameter (manifests/README.md lists them); may be repeated."
+        ),
+    ] = None,
+) -> None:
+    """Print the manifest of a Spark application or of a stage's Job, for kubectl."""
+    from user_analytics.render import MANIFESTS, render
+
+    if name not in MANIFESTS:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(MANIFESTS)}", param_hint="APP")
+    typer.echo(render(name, ds, dict(map(_name_and_value, parameters or []))), nl=False)
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--set")
+    return name, value
+
+
 @app.command("clean-up")
 def clean_up_command() -> None:
     """Delete what no manifest names and what failed attempts left, once it is 24 hours old."""

@@ -21,7 +21,7 @@ from user_analytics.warehouse.views import VIEWS
 
 COMMANDS = [
     "run", "create-bucket", "ingest reviews", "ingest purchases", "publish", "views", "report", "looker-link",
-    "status", "query", "quarantine show", "score", "train", "put-model", "clean-up",
+    "status", "query", "quarantine show", "score", "train", "put-model", "render", "clean-up",
 ]  # fmt: skip
 
 
