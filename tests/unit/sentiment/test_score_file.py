@@ -281,3 +281,10 @@ def test_a_line_that_cannot_be_taken_is_named(content: bytes, message: str) -> N
 def test_a_stream_that_takes_no_more_is_an_error() -> None:
     with open("/dev/full", "wb", buffering=0) as full, pytest.raises(UserAnalyticsError, match="No space left"):  # noqa: PTH123
         score_lines(MODEL, io.BytesIO(b"good\n"), "standard input", full)
+
+
+def test_a_stream_that_nobody_reads_any_more_ends_the_scoring() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb", buffering=0) as output, pytest.raises(BrokenPipeError):  # noqa: PTH123 - a pipe
+        score_lines(MODEL, io.BytesIO(b"good\n"), "standard input", output)
