@@ -3,19 +3,29 @@
 import importlib.metadata
 import re
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from jinja2 import Environment, meta, nodes
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError, meta, nodes
+from jinja2.sandbox import SandboxedEnvironment
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from user_analytics import cli
 from user_analytics.emulator.tls import TRUSTSTORE_PASSWORD
 from user_analytics.errors import SettingsError
-from user_analytics.render import MANIFESTS, NAME_LENGTH, JobParameters, SparkParameters, render, templates_directory
+from user_analytics.render import (
+    MANIFESTS,
+    NAME_LENGTH,
+    JobParameters,
+    SparkParameters,
+    check,
+    render,
+    templates_directory,
+)
 from user_analytics.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).parents[3]
@@ -59,6 +69,25 @@ def parameters_used(template: str) -> set[str]:
     return used.union(*(parameters_used(other) for other in meta.find_referenced_templates(parsed) if other))
 
 
+@cache
+def as_of_airflow() -> SandboxedEnvironment:
+    """An environment with the options that Airflow gives its own."""
+    loader = FileSystemLoader(templates_directory())
+    return SandboxedEnvironment(loader=loader, undefined=StrictUndefined, extensions=["jinja2.ext.do"])
+
+
+def rendered_as_by_airflow(name: str, params: dict[str, object]) -> str:
+    return as_of_airflow().get_template(f"{name}.yaml").render(ds="2010-12-08", ds_nodash="20101208", params=params)
+
+
+def renders_without(name: str, parameter: str, params: dict[str, object]) -> bool:
+    try:
+        rendered_as_by_airflow(name, {key: value for key, value in params.items() if key != parameter})
+    except (UndefinedError, TypeError):  # what tojson raises of what is undefined
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_what_is_checked_in_is_what_the_command_prints(name: str) -> None:
     exit_code, stdout, _ = command_line(name, "--ds", "2010-12-08")
@@ -90,6 +119,18 @@ def test_a_job_takes_the_parameters_its_template_uses_and_no_others(name: str) -
         if of_one_stage.get(parameter.partition("_")[0], name) == name
     }
     assert used == set(MANIFESTS[name].model_fields)
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_an_environment_as_airflow_has_it_renders_the_same(name: str) -> None:
+    params = check(name, {}).model_dump(mode="json")
+    assert rendered_as_by_airflow(name, params) + "\n" == render(name, DS)
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_an_environment_as_airflow_has_it_refuses_a_missing_parameter(name: str) -> None:
+    params = check(name, {}).model_dump(mode="json")
+    assert [parameter for parameter in params if renders_without(name, parameter, params)] == []
 
 
 def test_a_parameter_that_does_not_exist_is_named_with_the_one_that_was_meant() -> None:
