@@ -1,11 +1,13 @@
 """Judging reviews in Spark: the model is loaded once in each Python worker."""
 
+import gc
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql.types import BooleanType, DoubleType, StringType, StructType
+from pyspark.sql.functions import lit
+from pyspark.sql.types import BooleanType, DoubleType, StructType
 
 from user_analytics.lake.store import open_store
 from user_analytics.sentiment.model import Model, load_model
@@ -20,25 +22,24 @@ def with_sentiment(reviews: DataFrame, model_version: str) -> DataFrame:
     to judge, and `model_version` STRING.
     """
     schema = (
-        StructType([*reviews.schema])
-        .add("positive_review", BooleanType())
-        .add("positive_probability", DoubleType())
-        .add("model_version", StringType())
+        StructType([*reviews.schema]).add("positive_review", BooleanType()).add("positive_probability", DoubleType())
     )
-    return reviews.mapInArrow(partial(_judged, model_version), schema)
+    # The version is the same in every row: the JVM adds it faster than it could take it from Python.
+    return reviews.mapInArrow(partial(_judged, model_version), schema).withColumn("model_version", lit(model_version))
 
 
 def _judged(model_version: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     model = _model(model_version)
     for batch in batches:
         probabilities = score(model, batch["review_str"])
-        yield (
-            batch.append_column("positive_review", is_positive(probabilities))
-            .append_column("positive_probability", probabilities)
-            .append_column("model_version", pa.repeat(model.version, batch.num_rows))
+        yield batch.append_column("positive_review", is_positive(probabilities)).append_column(
+            "positive_probability", probabilities
         )
 
 
 @cache
 def _model(version: str) -> Model:
-    return load_model(version, open_store(load_settings()))
+    model = load_model(version, open_store(load_settings()))
+    # Spark collects garbage in its workers after every task; what is loaded once need not be looked through each time.
+    gc.freeze()
+    return model
