@@ -7,12 +7,13 @@ SHELL := /bin/bash
 
 ##@ Settings (make TARGET NAME=value)
 
-REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample
+REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. bench-sentiment: texts to time (review_str)
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
 DATE ?=             ## run: logical date, YYYY-MM-DD; default: the latest invoice day
 MODE ?= full        ## run: full or incremental
 ARGS ?=             ## run, test: further arguments for user-analytics run, or for pytest
 ROWS ?= 1000000     ## bench-extraction: rows of the table
+LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review_str, label 0 or 1, source), CSV or Parquet
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,6 +93,12 @@ test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source),
 .PHONY: bench-extraction
 bench-extraction: $(VENV)/.benchmarks $(MINIO) ## Measure `ingest purchases` beside psql, pandas and others, on the same Postgres and MinIO
 	@$(BIN)/python -m benchmarks.extraction --rows '$(strip $(ROWS))' --minio $(MINIO)
+
+.PHONY: bench-sentiment
+bench-sentiment: $(VENV)/.benchmarks ## Measure the judging of reviews beside the transfer alone, pyspark.ml, scikit-learn and VADER
+	@[ -n '$(strip $(LABELLED))' ] || { echo "Name labelled reviews: make bench-sentiment LABELLED=file.parquet" >&2; exit 2; }
+	@$(BIN)/python -m benchmarks.sentiment --labelled '$(strip $(LABELLED))' \
+	  $(if $(strip $(REVIEWS)),--reviews '$(strip $(REVIEWS))')
 
 .PHONY: lock
 lock: dev ## Write requirements/*.txt anew from pyproject.toml
