@@ -199,29 +199,31 @@ def _is_utf8(texts: list[str]) -> bool:
 
 
 def _line_batches(stream: BufferedIOBase, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
-    read = 0
-    for lines in _lines(stream, name):
-        texts = [_line_text(line, read + place, name) for place, line in enumerate(lines, start=1)]
-        read += len(texts)
+    for first, lines in _lines(stream, name):
+        texts = [_line_text(line, number, name) for number, line in enumerate(lines, start=first)]
         yield pa.record_batch([pa.array(texts, pa.string())], schema=schema)
 
 
-def _lines(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
-    """Lines without their LF, whole ones as soon as they have come; the last may lack its LF."""
+def _lines(stream: BufferedIOBase, name: str) -> Iterator[tuple[int, list[bytes]]]:
+    """The number of the first line and lines without their LF, as soon as they have come whole.
+
+    The last line may lack its LF. Holds no more than a block beyond the longest line that is taken.
+    """
+    first = 1
     begun: list[bytes] = []
     length = 0
     while block := _read(stream, name):
         *ended, rest = block.split(b"\n")
         if ended:
             ended[0] = b"".join([*begun, ended[0]])
-            yield ended
+            yield first, ended
+            first += len(ended)
             begun, length = [], 0
         begun.append(rest)
         length += len(rest)
-        if length > RECORD_CHARACTERS:
-            raise InputError(f"{name}: a line is longer than {RECORD_CHARACTERS:,} bytes: is it one review a line?")
+        _check_length(length, first, name)
     if last := b"".join(begun):
-        yield [last]
+        yield first, [last]
 
 
 def _read(stream: BufferedIOBase, name: str) -> bytes:
@@ -229,7 +231,15 @@ def _read(stream: BufferedIOBase, name: str) -> bytes:
         return stream.read1(_READ_BYTES)
 
 
+def _check_length(length: int, number: int, name: str) -> None:
+    if length > RECORD_CHARACTERS:
+        raise InputError(
+            f"{name}: line {number} is longer than {RECORD_CHARACTERS:,} bytes: is there one review on each line?"
+        )
+
+
 def _line_text(line: bytes, number: int, name: str) -> str:
+    _check_length(len(line), number, name)
     try:
         return line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

@@ -270,12 +270,20 @@ def test_memory_does_not_grow_with_the_number_of_lines() -> None:
     ("content", "message"),
     [
         (b"good\n\xff\n", "standard input: line 2: it is not UTF-8 text"),
-        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1), "standard input: a line is longer than 33,554,432 bytes"),
+        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1), "standard input: line 2 is longer than 33,554,432 bytes"),
+        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1) + b"\nbad\n", "standard input: line 2 is longer than 33,554,432"),
     ],
+    ids=["not UTF-8", "too long and not ended", "too long and ended"],
 )
 def test_a_line_that_cannot_be_taken_is_named(content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        scored_lines(content)
+        score_lines(MODEL, io.BytesIO(content), "standard input", io.BytesIO())
+
+
+def test_a_line_as_long_as_a_csv_record_may_be_is_taken() -> None:
+    output = io.BytesIO()
+    lines = io.BytesIO(b"x" * RECORD_CHARACTERS + b"\n")
+    assert score_lines(MODEL, lines, "standard input", output) == Scored(rows=1, positive_rows=0, unjudged_rows=1)
 
 
 def test_a_stream_that_takes_no_more_is_an_error() -> None:
