@@ -94,6 +94,14 @@ class PostgresServer(Server):
             self.stop()
             raise
 
+    def is_ready(self) -> bool:
+        """Whether it takes connections."""
+        try:
+            self.connect().close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this server as the source."""
         return settings.model_copy(

@@ -29,6 +29,10 @@ class Server(ABC):
     def start(self) -> None:
         """Start it and wait until it answers; raises StackError with the end of its log when it does not."""
 
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Whether it takes requests now."""
+
     def stop(self) -> None:
         """Stop it if this object started it; its data stays."""
         if self._program is not None:

@@ -19,7 +19,7 @@ from user_analytics.embedded.postgres import PostgresServer, embedded_binaries
 from user_analytics.embedded.processes import stop_leftovers
 from user_analytics.embedded.server import Server
 from user_analytics.embedded.warehouse import EmulatorServer
-from user_analytics.errors import ServerDied, StackError, UserAnalyticsError
+from user_analytics.errors import ServerDied, StackError
 from user_analytics.settings import Settings
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
 
     A `read_only` command that needs the warehouse alone uses that of a run in progress, if there is one.
     Raises StackError when the run directory is another command's now, when a part does not start, or when
-    there is nothing to read; ServerDied, whatever is under way inside, as soon as a part ends by itself.
+    there is nothing to read; ServerDied, whatever is under way or caught inside, when a part ends by itself.
     Only a process's main thread can use it.
     """
     parts = needs & embedded_parts(settings)
@@ -69,10 +69,11 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
             raise
         stop_leftovers(settings.run_dir)
         emulator = EmulatorServer(settings.run_dir)
-        servers: list[Server] = [emulator]
+        servers: list[Server] = []
         if "warehouse" in parts:
             started.callback(emulator.stop)
             emulator.launch()
+            servers.append(emulator)
         if "source" in parts:
             postgres = started.enter_context(PostgresServer(embedded_binaries(), settings.run_dir))
             servers.append(postgres)
@@ -84,9 +85,13 @@ def embedded_stack(settings: Settings, needs: Set[Part], *, read_only: bool = Fa
             yield settings
 
 
+class _Death(BaseException):
+    """From the signal handler to `_ended_by_a_death`, past all inside that catches or logs an Exception."""
+
+
 @contextmanager
 def _ended_by_a_death(servers: Sequence[Server]) -> Iterator[None]:
-    """Raise ServerDied inside as soon as a server ends by itself.
+    """Raise ServerDied as soon as a server ends by itself, or when the body is over if that could not end it.
 
     The kernel says so (SIGCHLD), and the exception comes out of whatever the main thread does: clients and
     Spark would go on trying for minutes.
@@ -97,24 +102,33 @@ def _ended_by_a_death(servers: Sequence[Server]) -> Iterator[None]:
         if deaths := _deaths(servers):
             # Once: what is stopped because of it sends the signal too.
             signal.signal(signal.SIGCHLD, previous)
-            raise ServerDied(deaths)
+            raise _Death(deaths)
 
-    signal.signal(signal.SIGCHLD, check)
     try:
-        check()
-        yield
-    except ServerDied:
+        try:
+            signal.signal(signal.SIGCHLD, check)
+            check()
+            yield
+        finally:
+            signal.signal(signal.SIGCHLD, previous)
+    except _Death as death:
+        raise ServerDied(str(death)) from None
+    except Exception as error:
+        if deaths := _deaths_behind_a_failure(servers):
+            raise ServerDied(f"{deaths}. What failed for it: {error}") from error
         raise
-    except UserAnalyticsError as error:
-        signal.signal(signal.SIGCHLD, previous)
-        deadline = time.monotonic() + DEATH_WAIT_SECONDS
-        while not (deaths := _deaths(servers)):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        raise ServerDied(f"{deaths}. What failed for it: {error}") from error
-    finally:
-        signal.signal(signal.SIGCHLD, previous)
+    # Python drops what a handler raises inside __del__.
+    if deaths := _deaths(servers):
+        raise ServerDied(deaths)
+
+
+def _deaths_behind_a_failure(servers: Sequence[Server]) -> str:
+    deadline = time.monotonic() + DEATH_WAIT_SECONDS
+    while not (deaths := _deaths(servers)) and time.monotonic() < deadline:
+        if all(server.is_ready() for server in servers):
+            break
+        time.sleep(0.05)
+    return deaths
 
 
 def _deaths(servers: Sequence[Server]) -> str:

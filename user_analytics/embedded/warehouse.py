@@ -78,7 +78,18 @@ class EmulatorServer(Server):
             self._ports = int(ports["rest"]), int(ports["grpc"])
         except (OSError, ValueError, TypeError, KeyError):
             return False
-        return self._is_ready()
+        return self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether it says that it takes requests."""
+        connection = http.client.HTTPConnection(REST_HOST, self._ports[0], timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this emulator as the warehouse."""
@@ -119,17 +130,7 @@ class EmulatorServer(Server):
                 raise StackError(
                     f"the BigQuery emulator did not answer within {START_SECONDS:g} s:\n{program.log_tail()}"
                 )
-            if self._is_ready():
+            if self.is_ready():
                 return True
             time.sleep(0.1)
         return False
-
-    def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(REST_HOST, self._ports[0], timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()

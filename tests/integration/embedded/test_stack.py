@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Timer
 
@@ -18,9 +18,9 @@ from user_analytics.embedded import remove as removal
 from user_analytics.embedded import stack
 from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
-from user_analytics.embedded.stack import Part, ServerDied, embedded_stack, locked
+from user_analytics.embedded.stack import Part, embedded_stack, locked
 from user_analytics.embedded.warehouse import EmulatorServer
-from user_analytics.errors import InputError, StackError
+from user_analytics.errors import InputError, ServerDied, StackError, StageFailed
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import open_warehouse
 
@@ -134,6 +134,46 @@ def test_a_part_that_dies_ends_what_is_under_way(settings: Settings, part: Part,
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 
 
+def test_a_part_that_dies_ends_also_what_catches_every_error(settings: Settings) -> None:
+    def go_on_after_errors() -> None:
+        os.kill(recorded_processes(settings.run_dir)["postgres"], signal.SIGKILL)
+        with suppress(Exception):
+            time.sleep(20)
+        pytest.fail("it went on")
+
+    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(settings, {"source"}):
+        go_on_after_errors()
+
+
+def test_a_part_that_died_is_named_at_the_end_where_nothing_ended_for_it(settings: Settings) -> None:
+    def catch_all() -> None:
+        os.kill(recorded_processes(settings.run_dir)["postgres"], signal.SIGKILL)
+        with suppress(BaseException):  # as Python does around __del__
+            time.sleep(20)
+
+    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(settings, {"source"}):
+        catch_all()
+
+
+def test_a_failure_while_all_parts_live_does_not_wait_for_a_death(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "DEATH_WAIT_SECONDS", 60)
+    failed = []
+
+    def fail() -> None:
+        failed.append(time.monotonic())
+        raise StageFailed("movie_review failed")
+
+    with (
+        pytest.raises(StageFailed, match=r"^movie_review failed$"),
+        embedded_stack(settings, {"source", "warehouse"}),
+    ):
+        fail()
+
+    assert time.monotonic() - failed[0] < 30  # stopping them takes most of it
+
+
 def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "DEATH_WAIT_SECONDS", 15)
 
@@ -142,7 +182,10 @@ def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings, mon
         supervisor = psutil.Process(recorded_processes(settings.run_dir)["postgres"]).parent()
         assert supervisor is not None
         supervisor.suspend()
-        psutil.Process(recorded_processes(settings.run_dir)["postgres"]).kill()
+        postgres = psutil.Process(recorded_processes(settings.run_dir)["postgres"])
+        postgres.kill()
+        while postgres.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
         Timer(0.5, supervisor.resume).start()
         raise InputError("the source closed the connection")
 
