@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what this machine must have, and lists all that is missing or of a wrong version at once.
-# usage: check-prerequisites.sh [--tests]    (--tests: also what only the tests need)
+# usage: check-prerequisites.sh [--tests | --cluster]    (also what only the tests, or the cluster, need)
 # Prints the Python to use on stdout; problems go to stderr with exit code 1.
 set -euo pipefail
 
@@ -35,18 +35,29 @@ fi
 
 command -v mvn >/dev/null || problem "Maven (fetches the BigQuery connector)" maven
 
-if [ "${1:-}" = --tests ]; then
+if [ "${1:-}" = --tests ] || [ "${1:-}" = --cluster ]; then
   # From 1.21 on, Go fetches by itself the newer version that a module asks for.
   if ! version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p'); then version=; fi
-  [ "${version:-0}" -ge 21 ] || problem "Go 1.21 or later, from https://go.dev/dl (builds MinIO)"
+  [ "${version:-0}" -ge 21 ] || problem "Go 1.21 or later, from https://go.dev/dl (builds MinIO and what else is written in Go)"
   command -v git >/dev/null || problem "git" git
+fi
+
+if [ "${1:-}" = --cluster ]; then
+  if ! command -v podman >/dev/null && ! command -v docker >/dev/null; then
+    problem "podman or docker" podman runc containernetworking-plugins iptables
+  fi
+  if [ -z "${BASE_IMAGE:-}" ] && ! command -v debootstrap >/dev/null; then
+    problem "debootstrap (makes the images' base; or BASE_IMAGE=debian:bookworm-slim where a registry can be reached)" debootstrap
+  fi
+  [ -d /lib/modules ] || problem "the folder /lib/modules, which kind mounts (\`make cluster-tools\` makes it)"
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   {
     echo "This machine lacks:"
     printf '  - %s\n' "${missing[@]}"
-    if [ ${#packages[@]} -gt 0 ]; then echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
+    if [ "${1:-}" = --cluster ]; then echo "On Debian or Ubuntu: make cluster-tools (all but Go)"
+    elif [ ${#packages[@]} -gt 0 ]; then echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
   } >&2
   exit 1
 fi

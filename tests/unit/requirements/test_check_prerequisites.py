@@ -38,6 +38,15 @@ def test_what_only_tests_need_is_not_asked_of_a_run(bare_machine: Path) -> None:
     assert "Go" not in check(bare_machine).stderr
 
 
+def test_what_the_cluster_needs_is_said_with_what_installs_it(bare_machine: Path) -> None:
+    done = check(bare_machine, "--cluster")
+
+    assert done.returncode == 1
+    for what in ("Go 1.21", "podman or docker", "debootstrap"):
+        assert f"  - {what}" in done.stderr
+    assert "make cluster-tools" in done.stderr
+
+
 def test_another_version_of_java_is_named(bare_machine: Path) -> None:
     java = bare_machine / "java"
     java.write_text("#!/bin/bash\necho 'openjdk version \"21.0.2\" 2024-01-16' >&2\n")

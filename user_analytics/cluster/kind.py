@@ -1,0 +1,95 @@
+"""The kind cluster: one node, in a container of the engine."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from user_analytics.cluster.engine import engine, kind_environment, run, save_images
+from user_analytics.cluster.go_programs import program_file
+from user_analytics.cluster.versions import REQUIREMENTS
+from user_analytics.errors import ClusterError
+
+CHECKOUT = REQUIREMENTS.parent
+CONFIGURATION = CHECKOUT / "kind-config.yaml"
+CLUSTER = "user-analytics"
+NODE = f"{CLUSTER}-control-plane"
+CONTEXT = f"kind-{CLUSTER}"
+# kind's own network; all kind clusters of the machine share it.
+NETWORK = "kind"
+
+
+def node_state() -> str | None:
+    """The state of the node's container, as `running` or `exited`; None when there is none."""
+    found = run("container", "inspect", "--format", "{{.State.Status}}", NODE, check=False)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def is_complete() -> bool:
+    """Whether the node runs and was made to the end: making the storage class is kind's last step."""
+    if node_state() != "running":
+        return False
+    command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s")
+    return run("exec", NODE, *command, "get", "storageclass", "standard", check=False).returncode == 0
+
+
+def create(image: str) -> None:
+    """Make the cluster and wait until its node is ready; what an earlier try left goes first. Raises ClusterError."""
+    delete()
+    _kind("create", "cluster", "--config", str(CONFIGURATION), "--image", image, "--wait", "180s")
+
+
+def start() -> None:
+    """Start the container of a node that was stopped, by a restart of the machine for instance."""
+    run("start", NODE)
+
+
+def delete() -> None:
+    """Remove the cluster with its volumes and its entries in the kubeconfig; harmless when there is none."""
+    volumes = _volumes()
+    _kind("delete", "cluster", "--name", CLUSTER)
+    for volume in volumes:
+        run("volume", "rm", volume, check=False)
+
+
+def delete_network() -> None:
+    """Remove kind's network unless another cluster uses it."""
+    run("network", "rm", NETWORK, check=False)
+
+
+def loaded_images() -> set[str]:
+    """The names of the images in the node."""
+    listed = run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+    return set(listed.stdout.split())
+
+
+def load_images(references: Sequence[str]) -> None:
+    """Put images of the engine into the node, under all these names."""
+    with tempfile.TemporaryDirectory() as directory:
+        archive = Path(directory, "images.tar")
+        save_images(references, archive)
+        _kind("load", "image-archive", str(archive), "--name", CLUSTER)
+
+
+def name_image(reference: str, other: str) -> None:
+    """Give an image in the node another name, which may have been another image's."""
+    run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, other)
+
+
+def _volumes() -> list[str]:
+    found = run("container", "inspect", "--format", "{{json .Mounts}}", NODE, check=False)
+    if found.returncode != 0:
+        return []
+    return [mount["Name"] for mount in json.loads(found.stdout) if mount.get("Type") == "volume"]
+
+
+def _kind(*arguments: str) -> None:
+    if engine() == "podman" and os.geteuid() != 0 and not os.environ.get("XDG_RUNTIME_DIR"):
+        raise ClusterError("rootless podman needs XDG_RUNTIME_DIR: log in anew, or run as root")
+    command = [str(program_file("kind")), *arguments]
+    done = subprocess.run(command, env=kind_environment(), capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        tail = "\n".join(done.stderr.splitlines()[-25:])
+        raise ClusterError(f"kind {' '.join(arguments[:2])} failed:\n{tail}")

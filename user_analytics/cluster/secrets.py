@@ -1,0 +1,100 @@
+"""The cluster's passwords and certificates: made once, kept in Kubernetes Secrets and nowhere else."""
+
+import base64
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
+
+from user_analytics.emulator.tls import ensure_tls
+
+SERVERS, JOBS = "user-analytics", "user-analytics-jobs"
+PASSWORD_BYTES = 24
+EMULATOR_NAMES = (
+    "bigquery-emulator",
+    f"bigquery-emulator.{SERVERS}",
+    f"bigquery-emulator.{SERVERS}.svc",
+    f"bigquery-emulator.{SERVERS}.svc.cluster.local",
+    "localhost",
+    "127.0.0.1",
+)
+
+
+class Wanted(NamedTuple):
+    """A Secret that has to be there, and what makes its content from that of the Secrets before it."""
+
+    namespace: str
+    name: str
+    make: Callable[[Mapping[str, Mapping[str, bytes]]], Mapping[str, bytes]]
+
+
+def wanted() -> list[Wanted]:
+    """All Secrets of the cluster, each after those it is made from."""
+    return [
+        Wanted(SERVERS, "minio", lambda _: {"root-user": b"minio", "root-password": password()}),
+        Wanted(SERVERS, "postgres", lambda _: {name: password() for name in POSTGRES_PASSWORDS}),
+        Wanted(SERVERS, "bigquery-emulator-tls", lambda _: _certificates()),
+        *(Wanted(namespace, "lake-credentials", _lake_credentials) for namespace in (SERVERS, JOBS)),
+        Wanted(JOBS, "source-credentials", lambda made: {"password": made["postgres"]["user-analytics-password"]}),
+        Wanted(
+            JOBS,
+            "bigquery-emulator-truststore",
+            lambda made: {name: made["bigquery-emulator-tls"][name] for name in ("ca.crt", "truststore.p12")},
+        ),
+    ]
+
+
+POSTGRES_PASSWORDS = ("postgres-password", "retail-password", "user-analytics-password")
+
+
+def password() -> bytes:
+    """A new one, of characters that need no quoting anywhere."""
+    return secrets.token_urlsafe(PASSWORD_BYTES).encode()
+
+
+def ensure_secrets(core: CoreV1Api) -> list[str]:
+    """Make the Secrets that are missing, and keep those that are there as they are; the names of the new ones."""
+    content: dict[str, Mapping[str, bytes]] = {}
+    made = []
+    for secret in wanted():
+        found = _read(core, secret)
+        if found is None:
+            found = secret.make(content)
+            _create(core, secret, found)
+            made.append(f"{secret.namespace}/{secret.name}")
+        content[secret.name] = found
+    return made
+
+
+def _lake_credentials(made: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
+    return {"access-key": made["minio"]["root-user"], "secret-key": made["minio"]["root-password"]}
+
+
+def _certificates() -> Mapping[str, bytes]:
+    with tempfile.TemporaryDirectory() as directory:
+        files = ensure_tls(Path(directory), EMULATOR_NAMES)
+        return {
+            "tls.crt": files.certificate.read_bytes(),
+            "tls.key": files.key.read_bytes(),
+            "ca.crt": files.ca.read_bytes(),
+            "truststore.p12": files.truststore.read_bytes(),
+        }
+
+
+def _read(core: CoreV1Api, secret: Wanted) -> Mapping[str, bytes] | None:
+    try:
+        found = core.read_namespaced_secret(secret.name, secret.namespace)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+    return {name: base64.b64decode(value) for name, value in (found.data or {}).items()}
+
+
+def _create(core: CoreV1Api, secret: Wanted, content: Mapping[str, bytes]) -> None:
+    metadata = V1ObjectMeta(name=secret.name, labels={"app.kubernetes.io/part-of": "user-analytics"})
+    data: dict[str, bytes | str] = {name: base64.b64encode(value).decode() for name, value in content.items()}
+    core.create_namespaced_secret(secret.namespace, V1Secret(metadata=metadata, data=data, type="Opaque"))
