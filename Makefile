@@ -19,7 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 JARS := $(addprefix $(CACHE)/jars/,$(shell sed -n 's/^[^\#:]*:\([^:]*\):\([^ ]*\) .*/\1-\2.jar/p' requirements/jars.txt))
-MINIO_VERSION := $(shell sed -n 's|^.*github.com/minio/minio \(v[^ ]*\).*|\1|p' images/minio/go.mod)
+include requirements/versions.env
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 CHROMIUM := /usr/bin/chromium
@@ -101,7 +101,7 @@ bench-sentiment: $(VENV)/.benchmarks ## Measure the judging of reviews beside th
 	  $(if $(strip $(REVIEWS)),--reviews '$(strip $(REVIEWS))')
 
 .PHONY: lock
-lock: dev ## Write requirements/*.txt anew from pyproject.toml
+lock: dev ## Write requirements/*.txt anew from pyproject.toml, and requirements/go from versions.env
 	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' "$$@"; }; \
 	compile --extra cluster --extra dev --extra embedded --extra spark --extra train pyproject.toml -o requirements/dev.txt; \
 	compile -c requirements/dev.txt pyproject.toml -o requirements/runtime.txt; \
@@ -110,7 +110,20 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml
 	compile requirements/build.in -o requirements/build.txt; \
 	compile -c requirements/dev.txt --extra benchmarks pyproject.toml -o requirements/benchmarks.txt; \
 	compile requirements/uv.in -o requirements/uv.txt; \
-	compile requirements/airflow.in -o requirements/airflow.txt
+	compile -c requirements/dev.txt --extra cluster pyproject.toml -o requirements/cluster.txt; \
+	compile -c requirements/dev.txt requirements/emulator.in -o requirements/emulator.txt; \
+	compile -c requirements/dev.txt requirements/postgres.in -o requirements/postgres.txt; \
+	compile requirements/airflow.in -o requirements/airflow.txt; \
+	requirements/lock-go.sh
+
+##@ Images
+
+.PHONY: images
+images: $(VENV)/.cluster ## Build the images whose content has changed (see images/README.md)
+	@$(BIN)/python -m user_analytics.cluster.catalogue
+
+image-%: $(VENV)/.cluster ## Build one image: make image-spark
+	@$(BIN)/python -m user_analytics.cluster.catalogue $*
 
 ##@ Help
 
@@ -142,6 +155,11 @@ $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/.cluster: $(VENV)/.embedded requirements/cluster.txt
+	@echo "Installing what talks to the cluster into $(VENV)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/cluster.txt
+	@touch $@
+
 $(VENV)/.benchmarks: $(VENV)/.dev requirements/benchmarks.txt
 	@echo "Installing what the benchmarks compare with into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/benchmarks.txt
@@ -150,9 +168,6 @@ $(VENV)/.benchmarks: $(VENV)/.dev requirements/benchmarks.txt
 $(JARS) &: | $(VENV)/.uv
 	@$(BIN)/python -m user_analytics.spark.jars
 
-$(MINIO): images/minio/go.mod images/minio/go.sum
+$(MINIO): | $(VENV)/.uv
 	@requirements/check-prerequisites.sh --tests >/dev/null
-	@echo "Building MinIO $(MINIO_VERSION) (a few minutes the first time)"
-	@mkdir -p $(@D)
-	@cd images/minio && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@.part github.com/minio/minio
-	@mv $@.part $@
+	@$(BIN)/python -m user_analytics.cluster.go_programs minio

@@ -29,7 +29,10 @@ _SKLEARN_FEATURES = 1 << 20
 
 
 class Work(NamedTuple):
-    """The folder of the reviews, how many rows of REVIEWS to judge, and how often after a first time that warms up."""
+    """The folder of the reviews, how many rows of REVIEWS to judge and how often, after as many times to warm up.
+
+    The JVM compiles for longer than one time takes.
+    """
 
     folder: Path
     rows: int
@@ -176,7 +179,8 @@ def _session(work: Work) -> Any:
 
 
 def _measured(judge: Callable[[], None], turns: int) -> Measured:
-    judge()
+    for _ in range(turns):
+        judge()
     seconds, cpu_seconds = [], []
     for _ in range(turns):
         begin, cpu_begin = perf_counter(), _cpu_seconds()

@@ -3,7 +3,7 @@
 # Exact versions only: a module's list of versions, which `@latest` needs, is not served for all of them.
 set -euo pipefail
 cd "$(dirname "$0")"
-# shellcheck source=versions.env
+# shellcheck source=/dev/null
 source versions.env
 
 lock() { # name, then packages at their versions

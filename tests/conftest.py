@@ -3,6 +3,8 @@
 pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.emulator",
+    "tests.fixtures.helm",
+    "tests.fixtures.kubernetes_schemas",
     "tests.fixtures.minio",
     "tests.fixtures.postgres",
     "tests.fixtures.spark",

@@ -8,11 +8,16 @@ UserAnalyticsError            exit code 1: the data or the world is at fault
 │   ├── ManifestMissing       the date has no complete data yet
 │   └── CorruptObject         an object differs from what its manifest says
 ├── WarehouseError            BigQuery refused or failed
+│   ├── TableMissing          a table, view or dataset does not exist
+│   ├── TableExists           a table that was to be created exists already
+│   └── ConcurrentUpdate      another transaction or process was first; nothing was changed
 ├── AuditFailed               staging does not match the raw data; nothing was published
 ├── PublishRefused            publishing would be wrong; nothing was published
 ├── ModelError                a sentiment model cannot be trained or loaded
+├── JarError                  a jar that Spark needs cannot be had as pinned
 ├── StageFailed               a stage of `run` ended without its result
-├── StackError                a part of the embedded stack cannot be started
+├── StackError                the embedded stack does not start, is in use, has no room or broke
+│   └── ServerDied            a server of it ended by itself
 ├── ClusterError              a part of the cluster cannot be built, started or reached
 └── SettingsError             exit code 2: a setting is unknown, missing or malformed
 """
@@ -48,6 +53,18 @@ class WarehouseError(UserAnalyticsError):
     """BigQuery refused or failed an operation."""
 
 
+class TableMissing(WarehouseError):
+    """A table, view or dataset does not exist."""
+
+
+class TableExists(WarehouseError):
+    """A table that was to be created exists already."""
+
+
+class ConcurrentUpdate(WarehouseError):
+    """Another transaction changed the same rows, or another process took the same job id; nothing was changed."""
+
+
 class AuditFailed(UserAnalyticsError):
     """Staged rows do not match the raw manifest; the published tables were left as they were."""
 
@@ -60,12 +77,20 @@ class ModelError(UserAnalyticsError):
     """A sentiment model cannot be trained, read or used."""
 
 
+class JarError(UserAnalyticsError):
+    """A jar cannot be had as pinned."""
+
+
 class StageFailed(UserAnalyticsError):
     """A stage of a run ended without its result."""
 
 
 class StackError(UserAnalyticsError):
-    """A part of the embedded stack cannot be started or is in use by another run."""
+    """The embedded stack cannot be used: it does not start, is in use by another run, has no room, or broke."""
+
+
+class ServerDied(StackError):
+    """A server of the embedded stack ended by itself."""
 
 
 class ClusterError(UserAnalyticsError):

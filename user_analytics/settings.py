@@ -100,7 +100,8 @@ class Settings(LogSettings):
     )
     reviews_source: str | None = Field(
         None,
-        description="reviews CSV: a path, or s3://BUCKET/KEY; unset = the sample, in a `run` on the embedded stack",
+        description="reviews CSV: a path, or s3://BUCKET/KEY; "
+        "unset = the sample, in a `run` whose warehouse and lake are on this machine",
     )
 
     gcp_project: str | None = Field(None, description="BigQuery project; unset = the embedded emulator")

@@ -58,11 +58,17 @@ def program_file(module: str, name: str | None = None) -> Path:
 
 def programs(module: str) -> list[Program]:
     """What a module builds."""
-    described = json.loads((_go("mod", "edit", "-json", module=module)).stdout)
+    described = json.loads(_go("mod", "edit", "-json", module=module).stdout)
     packages = [tool["Path"] for tool in described["Tool"]]
     if len(packages) == 1:
         return [Program(packages[0], program_file(module))]
     return [Program(package, program_file(module, package.rsplit("/", 1)[-1])) for package in packages]
+
+
+def module_directory(module: str, path: str) -> Path:
+    """Where Go keeps the files of a module `path` that `module` requires, fetched if need be. Raises ClusterError."""
+    described = json.loads(_go("mod", "download", "-json", path, module=module).stdout)
+    return Path(described["Dir"])
 
 
 def build(module: str) -> bool:

@@ -19,7 +19,7 @@ from user_analytics.embedded.postgres import PostgresServer, embedded_binaries
 from user_analytics.embedded.processes import stop_leftovers
 from user_analytics.embedded.server import Server
 from user_analytics.embedded.warehouse import EmulatorServer
-from user_analytics.errors import StackError, UserAnalyticsError
+from user_analytics.errors import ServerDied, StackError, UserAnalyticsError
 from user_analytics.settings import Settings
 
 log = structlog.get_logger()
@@ -30,10 +30,6 @@ Part = Literal["source", "warehouse", "programs"]
 LOCK_WAIT_SECONDS = 5.0
 # A client notices that its server is gone a little before the end of the server's process is known.
 DEATH_WAIT_SECONDS = 1.0
-
-
-class ServerDied(StackError):
-    """A server of the embedded stack ended by itself."""
 
 
 def embedded_parts(settings: Settings) -> frozenset[Part]:

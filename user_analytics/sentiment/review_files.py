@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.ingest.csv_records import RECORD_CHARACTERS, CsvRecords, Record
+from user_analytics.sentiment.written_aside import naming_the_output, written_aside
 
 TEXT_COLUMN = "review_str"
 
@@ -28,11 +29,34 @@ class ReviewFile(NamedTuple):
     batches: Iterator[pa.RecordBatch]
 
 
-class ReviewWriter(Protocol):
-    """A file or stream that rows are appended to."""
+class ReviewWriter:
+    """A file or stream that rows are appended to.
+
+    Raises UserAnalyticsError naming it when it cannot be written.
+    """
+
+    def __init__(self, name: str, kind: str, sink: Path | BinaryIO, schema: pa.Schema) -> None:
+        self._name = name
+        self._stream = None if isinstance(sink, Path) else sink
+        with naming_the_output(name):
+            self._writer = (pq.ParquetWriter if kind == ".parquet" else pa_csv.CSVWriter)(sink, schema)
 
     def write_batch(self, batch: pa.RecordBatch) -> None:
-        """Append the rows of a batch, which has the schema of the file."""
+        """Append the rows of a batch, which has the schema of the file.
+
+        Rows of a stream leave with their batch: who feeds the lines in may wait for what comes out.
+        """
+        with naming_the_output(self._name):
+            self._writer.write_batch(batch)
+            if self._stream:
+                self._stream.flush()
+
+    def close(self) -> None:
+        """End the file; a stream stays open."""
+        with naming_the_output(self._name):
+            self._writer.close()
+            if self._stream:
+                self._stream.flush()
 
 
 @contextmanager
@@ -70,46 +94,26 @@ def create_reviews(output: Path | BinaryIO, schema: pa.Schema) -> Iterator[Revie
     """A writer of rows to a file, which appears under its name when all are written, or as CSV to a stream.
 
     Raises UserAnalyticsError naming the file when it cannot be written; of a stream, BrokenPipeError
-    when nobody reads it any more.
+    when nobody reads it any more. Other errors of the body stay what they are.
     """
-    if not isinstance(output, Path):
-        with _naming_the_output("the output"), pa_csv.CSVWriter(output, schema) as writer:
-            yield _Flushing(writer, output)
-        return
-    kind = _kind(output)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
-        with _naming_the_output(str(output)):
-            with (
-                pq.ParquetWriter(partial, schema) if kind == ".parquet" else pa_csv.CSVWriter(partial, schema)
-            ) as writer:
-                yield writer
-            partial.replace(output)
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-class _Flushing:
-    """Rows of a stream leave with their batch: who feeds the lines in may wait for what comes out."""
-
-    def __init__(self, writer: pa_csv.CSVWriter, stream: BinaryIO) -> None:
-        self._writer = writer
-        self._stream = stream
-
-    def write_batch(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
-        self._stream.flush()
+    if isinstance(output, Path):
+        kind = _kind(output)
+        with written_aside(output) as aside, _closed(ReviewWriter(str(output), kind, aside, schema)) as writer:
+            yield writer
+    else:
+        with _closed(ReviewWriter("the output", ".csv", output, schema)) as writer:
+            yield writer
 
 
 @contextmanager
-def _naming_the_output(name: str) -> Iterator[None]:
+def _closed(writer: ReviewWriter) -> Iterator[ReviewWriter]:
     try:
-        yield
-    except BrokenPipeError:
+        yield writer
+    except BaseException:
+        with suppress(UserAnalyticsError, BrokenPipeError):  # often of the same cause, which is the one to tell
+            writer.close()
         raise
-    except (OSError, pa.ArrowException) as error:
-        raise UserAnalyticsError(f"cannot write {name}: {error}") from error
+    writer.close()
 
 
 @contextmanager
@@ -199,29 +203,31 @@ def _is_utf8(texts: list[str]) -> bool:
 
 
 def _line_batches(stream: BufferedIOBase, schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
-    read = 0
-    for lines in _lines(stream, name):
-        texts = [_line_text(line, read + place, name) for place, line in enumerate(lines, start=1)]
-        read += len(texts)
+    for first, lines in _lines(stream, name):
+        texts = [_line_text(line, number, name) for number, line in enumerate(lines, start=first)]
         yield pa.record_batch([pa.array(texts, pa.string())], schema=schema)
 
 
-def _lines(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
-    """Lines without their LF, whole ones as soon as they have come; the last may lack its LF."""
+def _lines(stream: BufferedIOBase, name: str) -> Iterator[tuple[int, list[bytes]]]:
+    """The number of the first line and lines without their LF, as soon as they have come whole.
+
+    The last line may lack its LF. Holds no more than a block beyond the longest line that is taken.
+    """
+    first = 1
     begun: list[bytes] = []
     length = 0
     while block := _read(stream, name):
         *ended, rest = block.split(b"\n")
         if ended:
             ended[0] = b"".join([*begun, ended[0]])
-            yield ended
+            yield first, ended
+            first += len(ended)
             begun, length = [], 0
         begun.append(rest)
         length += len(rest)
-        if length > RECORD_CHARACTERS:
-            raise InputError(f"{name}: a line is longer than {RECORD_CHARACTERS:,} bytes: is it one review a line?")
+        _check_length(length, first, name)
     if last := b"".join(begun):
-        yield [last]
+        yield first, [last]
 
 
 def _read(stream: BufferedIOBase, name: str) -> bytes:
@@ -229,7 +235,15 @@ def _read(stream: BufferedIOBase, name: str) -> bytes:
         return stream.read1(_READ_BYTES)
 
 
+def _check_length(length: int, number: int, name: str) -> None:
+    if length > RECORD_CHARACTERS:
+        raise InputError(
+            f"{name}: line {number} is longer than {RECORD_CHARACTERS:,} bytes: is there one review on each line?"
+        )
+
+
 def _line_text(line: bytes, number: int, name: str) -> str:
+    _check_length(len(line), number, name)
     try:
         return line.removesuffix(b"\r").decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

@@ -15,16 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from user_analytics.errors import UserAnalyticsError
+from user_analytics.errors import JarError
 
 PINS = Path(__file__).resolve().parents[2] / "requirements" / "jars.txt"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 LINE = re.compile(r"(?P<group>[\w.-]+):(?P<artifact>[\w.-]+):(?P<version>[\w.-]+) (?P<sha256>[0-9a-f]{64})")
 ERROR_LINE = re.compile(r"\[ERROR\] (.+)")
-
-
-class JarError(UserAnalyticsError):
-    """A jar cannot be had as pinned; the message says why and what to do."""
 
 
 class Jar(NamedTuple):

@@ -27,7 +27,15 @@ from google.auth.exceptions import GoogleAuthError, TransportError
 from google.cloud import bigquery
 from google.cloud.bigquery.retry import DEFAULT_JOB_RETRY
 
-from user_analytics.errors import SettingsError, Unreachable, UserAnalyticsError, WarehouseError
+from user_analytics.errors import (
+    ConcurrentUpdate,
+    SettingsError,
+    TableExists,
+    TableMissing,
+    Unreachable,
+    UserAnalyticsError,
+    WarehouseError,
+)
 from user_analytics.settings import Settings
 
 JOB_POLL_SECONDS = 0.5
@@ -35,18 +43,6 @@ SCOPES = ("https://www.googleapis.com/auth/bigquery", "https://www.googleapis.co
 # The messages of a rolled back transaction and of a single statement that lost:
 # https://cloud.google.com/bigquery/docs/transactions#transaction_concurrency
 CONFLICT = re.compile(r"aborted due to concurrent update|could not serialize access", re.IGNORECASE)
-
-
-class TableMissing(WarehouseError):
-    """A table, view or dataset does not exist."""
-
-
-class TableExists(WarehouseError):
-    """A table that was to be created exists already."""
-
-
-class ConcurrentUpdate(WarehouseError):
-    """Another transaction changed the same rows, or another process took the same job id; nothing was changed."""
 
 
 class Rows(NamedTuple):

@@ -12,13 +12,13 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from user_analytics import __version__
-from user_analytics.errors import AuditFailed, PublishRefused, UserAnalyticsError
+from user_analytics.errors import AuditFailed, ConcurrentUpdate, PublishRefused, TableMissing, UserAnalyticsError
 from user_analytics.lake.manifest import Mode
 from user_analytics.lake.store import Store
 from user_analytics.settings import Settings
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.audit import audit_staged
-from user_analytics.warehouse.client import ConcurrentUpdate, TableMissing, Warehouse
+from user_analytics.warehouse.client import Warehouse
 from user_analytics.warehouse.publications import Publication, Value, literal, publications
 from user_analytics.warehouse.staging import Staged, StagedPair, read_staged
 from user_analytics.warehouse.tables import PUBLICATIONS, PUBLISH_LOCK, ensure_tables

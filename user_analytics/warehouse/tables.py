@@ -3,9 +3,10 @@
 from contextlib import suppress
 from typing import get_args
 
+from user_analytics.errors import TableExists
 from user_analytics.lake.manifest import Table
 from user_analytics.sql import render_sql
-from user_analytics.warehouse.client import TableExists, Warehouse
+from user_analytics.warehouse.client import Warehouse
 
 PUBLICATIONS = "publications"
 PUBLISH_LOCK = "publish_lock"

@@ -11,9 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from user_analytics.errors import WarehouseError
+from user_analytics.errors import TableMissing, WarehouseError
 from user_analytics.sql import render_sql
-from user_analytics.warehouse.client import Rows, TableMissing, Warehouse
+from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.tables import ensure_tables
 
 METRICS_VIEW = "user_behaviour_metrics_view"

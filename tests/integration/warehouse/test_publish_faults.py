@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from tests.fixtures.emulator import Emulator, settings_for
 from tests.fixtures.warehouse import DS, Purchase, Review, prepare, published_purchases, published_reviews
-from user_analytics.errors import PublishRefused, Unreachable, WarehouseError
+from user_analytics.errors import ConcurrentUpdate, PublishRefused, Unreachable, WarehouseError
 from user_analytics.lake.local_store import LocalStore
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.audit import audit_staged
-from user_analytics.warehouse.client import ConcurrentUpdate, Warehouse, open_warehouse
+from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
 from user_analytics.warehouse.publish import publish
 from user_analytics.warehouse.staging import StagedPair

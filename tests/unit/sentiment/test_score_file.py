@@ -2,8 +2,11 @@ import csv
 import io
 import os
 import random
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +18,7 @@ from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.ingest.csv_records import RECORD_CHARACTERS
 from user_analytics.sentiment.explain import deciding_ngrams
 from user_analytics.sentiment.model import load_model
+from user_analytics.sentiment.review_files import create_reviews
 from user_analytics.sentiment.score import score
 from user_analytics.sentiment.score_file import Scored, score_file, score_lines
 
@@ -172,6 +176,57 @@ def test_an_output_that_cannot_be_written_is_named(output: str, reviews: Path, t
         score_file(MODEL, reviews, tmp_path / output)
 
 
+def test_a_folder_in_place_of_the_output_is_named_and_nothing_is_left(reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / "scored.csv").mkdir()
+    with pytest.raises(UserAnalyticsError, match=r"cannot write .*scored\.csv: .*Is a directory"):
+        score_file(MODEL, reviews, tmp_path / "scored.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.csv", "scored.csv"]
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """What a full disk does, to this process alone: writing beyond so many bytes is an error."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("output", ["scored.csv", "scored.parquet"])
+def test_a_disk_that_is_full_is_named_and_leaves_what_was_there(output: str, reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / output).write_text("before")
+    with no_file_larger_than(100), pytest.raises(UserAnalyticsError, match=f"cannot write .*{output}: .*too large"):
+        score_file(MODEL, reviews, tmp_path / output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["reviews.csv", output]
+    assert (tmp_path / output).read_text() == "before"
+
+
+@pytest.mark.parametrize("error", [OSError("not the output"), pa.ArrowInvalid("not the output")], ids=["OS", "Arrow"])
+@pytest.mark.parametrize("output", ["scored.csv", "scored.parquet", "a stream"])
+def test_an_error_of_who_has_the_rows_is_not_said_to_be_the_outputs(
+    output: str, error: Exception, tmp_path: Path
+) -> None:
+    destination = io.BytesIO() if output == "a stream" else tmp_path / output
+    with pytest.raises(type(error)) as raised, create_reviews(destination, pa.schema([("review_str", pa.string())])):
+        raise error
+    assert raised.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("output", ["scored.csv", "scored.parquet"])
+def test_of_two_scorings_into_one_output_the_last_to_end_stays_whole(output: str, tmp_path: Path) -> None:
+    first, second = (pa.record_batch({"review_str": [text]}) for text in ("first", "second"))
+    with create_reviews(tmp_path / output, first.schema) as of_first:
+        of_first.write_batch(first)
+        with create_reviews(tmp_path / output, second.schema) as of_second:
+            of_second.write_batch(second)
+        assert b"second" in (tmp_path / output).read_bytes()
+    assert b"first" in (tmp_path / output).read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == [output]
+
+
 def test_an_unknown_ending_is_refused(reviews: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"scored\.txt: the name must end in \.csv or \.parquet"):
         score_file(MODEL, reviews, tmp_path / "scored.txt")
@@ -270,12 +325,20 @@ def test_memory_does_not_grow_with_the_number_of_lines() -> None:
     ("content", "message"),
     [
         (b"good\n\xff\n", "standard input: line 2: it is not UTF-8 text"),
-        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1), "standard input: a line is longer than 33,554,432 bytes"),
+        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1), "standard input: line 2 is longer than 33,554,432 bytes"),
+        (b"good\n" + b"x" * (RECORD_CHARACTERS + 1) + b"\nbad\n", "standard input: line 2 is longer than 33,554,432"),
     ],
+    ids=["not UTF-8", "too long and not ended", "too long and ended"],
 )
 def test_a_line_that_cannot_be_taken_is_named(content: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        scored_lines(content)
+        score_lines(MODEL, io.BytesIO(content), "standard input", io.BytesIO())
+
+
+def test_a_line_as_long_as_a_csv_record_may_be_is_taken() -> None:
+    output = io.BytesIO()
+    lines = io.BytesIO(b"x" * RECORD_CHARACTERS + b"\n")
+    assert score_lines(MODEL, lines, "standard input", output) == Scored(rows=1, positive_rows=0, unjudged_rows=1)
 
 
 def test_a_stream_that_takes_no_more_is_an_error() -> None:

@@ -130,8 +130,9 @@ def test_what_is_wrong_with_the_settings_has_the_format_that_they_ask_for(
 ) -> None:
     monkeypatch.setenv("LOOKBACK_DAYS", "many")
     monkeypatch.setenv("LOG_FORMAT", "console")
-    run(lambda *_: None, argument_parser(""), ["--ds", "2010-12-08"])
-    assert not capsys.readouterr().err.startswith("{")
+    assert run(lambda *_: None, argument_parser(""), ["--ds", "2010-12-08"]) == 2
+    said = capsys.readouterr().err
+    assert re.match(r"\d\d:\d\d:\d\d \[error +\] application_failed +reason=.*LOOKBACK_DAYS", said)
 
 
 @pytest.mark.parametrize("ds", ["08/12/2010", "2010-02-30", "yesterday"])

@@ -20,9 +20,17 @@ from google.api_core.exceptions import (
 )
 from google.auth.exceptions import RefreshError, TransportError
 
-from user_analytics.errors import PublishRefused, SettingsError, Unreachable, UserAnalyticsError, WarehouseError
+from user_analytics.errors import (
+    ConcurrentUpdate,
+    PublishRefused,
+    SettingsError,
+    TableMissing,
+    Unreachable,
+    UserAnalyticsError,
+    WarehouseError,
+)
 from user_analytics.settings import Settings
-from user_analytics.warehouse.client import ConcurrentUpdate, TableMissing, Warehouse, open_warehouse
+from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import literal
 
 

@@ -1,0 +1,80 @@
+"""What everything asks for together: it has to fit on a laptop with two cores, and into the namespaces' quotas."""
+
+from decimal import Decimal
+
+import pytest
+import yaml
+from kubernetes.utils import parse_quantity
+
+from tests.charts.test_pods import OUR_CHARTS, spark_operator
+from tests.fixtures.helm import ROOT, Helm, Object, containers, is_hook
+
+MANIFESTS = ROOT / "manifests"
+CONTROL_PLANE = Decimal("0.850")  # etcd, API server, controller manager, scheduler, CoreDNS and so on, on kind
+AVAILABLE = Decimal("1.800")
+
+
+def quantity(text: str) -> Decimal:
+    """A quantity as Kubernetes writes it, in cores or bytes."""
+    return Decimal(parse_quantity(text))  # type: ignore[no-untyped-call]
+
+
+def total(objects: list[Object], kind: str, resource: str) -> Decimal:
+    """Sum over all containers, in cores or bytes."""
+    return sum(
+        (quantity(c["resources"][kind][resource]) for item in objects for c in containers(item)), start=Decimal(0)
+    )
+
+
+def loaded(folder: str) -> list[Object]:
+    return [
+        item for file in sorted((MANIFESTS / folder).glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())
+    ]
+
+
+def application_cores(application: Object) -> Decimal:
+    driver, executor = application["spec"]["driver"], application["spec"]["executor"]
+    return quantity(driver["coreRequest"]) + Decimal(executor["instances"]) * quantity(executor["coreRequest"])
+
+
+@pytest.fixture
+def services(helm: Helm) -> list[Object]:
+    """What runs all the time in namespace user-analytics."""
+    return [item for chart in OUR_CHARTS for item in helm.template(chart) if not is_hook(item)]
+
+
+def test_all_with_one_application_and_one_pod_of_a_task_fit_on_two_cores(helm: Helm, services: list[Object]) -> None:
+    cores = {
+        "control plane": CONTROL_PLANE,
+        "services": total(services, "requests", "cpu"),
+        "Spark Operator": total(spark_operator(helm), "requests", "cpu"),
+        "Spark application": max(application_cores(item) for item in loaded("spark-applications")),
+        "pod of a task": max(total([job], "requests", "cpu") for job in loaded("jobs")),
+    }
+
+    assert sum(cores.values()) <= AVAILABLE, cores
+
+
+def quota(namespace: str, kind: str, resource: str) -> Decimal:
+    [hard] = [
+        item["spec"]["hard"]
+        for item in loaded("namespaces")
+        if item["kind"] == "ResourceQuota" and item["metadata"]["namespace"] == namespace
+    ]
+    return quantity(hard[f"{kind}.{resource}"])
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+@pytest.mark.parametrize("resource", ["cpu", "memory"])
+def test_services_fit_into_their_quota_with_the_hooks_of_one_chart(
+    helm: Helm, services: list[Object], kind: str, resource: str
+) -> None:
+    hooks = max(total([i for i in helm.template(chart) if is_hook(i)], kind, resource) for chart in OUR_CHARTS)
+
+    assert total(services, kind, resource) + hooks <= quota("user-analytics", kind, resource)
+
+
+@pytest.mark.parametrize("kind", ["requests", "limits"])
+@pytest.mark.parametrize("resource", ["cpu", "memory"])
+def test_the_spark_operator_fits_into_its_quota_while_it_is_replaced(helm: Helm, kind: str, resource: str) -> None:
+    assert 2 * total(spark_operator(helm), kind, resource) <= quota("spark-operator", kind, resource)

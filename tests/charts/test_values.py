@@ -1,0 +1,171 @@
+"""What can be set in our charts: each value is explained, has an effect, and is refused by name when it is wrong."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.fixtures.helm import CHARTS, Helm
+
+OUR_CHARTS = ["bigquery-emulator", "minio", "postgres", "spark-history-server"]
+
+# Maps and lists whose content is Kubernetes' or the server's own, and so are one value each.
+WHOLE = {
+    "configuration",
+    "databases",
+    "imagePullSecrets",
+    "nodeSelector",
+    "resources.limits",
+    "resources.requests",
+    "tolerations",
+}
+
+QUANTITIES = {"cpu": "300m", "memory": "333Mi", "ephemeral-storage": "33Mi"}
+# By the value's last name or by its path: something else that it may be.
+ANOTHER: dict[str, Any] = {
+    "accessKeyKey": "another",
+    "authorityKey": "another",
+    "certificateKey": "another",
+    "configuration": {"max_connections": 99},
+    "databases": [],
+    "directory": "s3a://another/events/",
+    "enabled": True,
+    "endpoint": "https://s3.example.com",
+    "existingSecret": "another",
+    "heap": "512m",
+    "imagePullSecrets": [{"name": "another"}],
+    "keepDays": None,
+    "key": "another",
+    "logLevel": "debug",
+    "nodePort": 30999,
+    "nodeSelector": {"disk": "ssd"},
+    "passwordKey": "another",
+    "privateKeyKey": "another",
+    "pullPolicy": "Never",
+    "region": "eu-central-1",
+    "repository": "registry.example.com/another",
+    "resources.limits": QUANTITIES,
+    "resources.requests": QUANTITIES,
+    "secretKeyKey": "another",
+    "size": "99Gi",
+    "storageClass": "another",
+    "tag": "another",
+    "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+    "updateSeconds": 99,
+    "userKey": "another",
+}
+
+
+def defaults(chart: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    return values
+
+
+def paths(values: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The path of every value, like image.tag."""
+    for name, value in values.items():
+        path = f"{above}{name}"
+        if isinstance(value, dict) and path not in WHOLE:
+            yield from paths(value, f"{path}.")
+        else:
+            yield path
+
+
+def nested(path: str, value: object) -> dict[str, Any]:
+    """Values with just this one set."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    both = dict(one)
+    for name, value in other.items():
+        both[name] = merged(both[name], value) if name in both and isinstance(value, dict) else value
+    return both
+
+
+ALL_VALUES = [(chart, path) for chart in OUR_CHARTS for path in paths(defaults(chart))]
+
+
+@pytest.mark.parametrize(("chart", "path"), ALL_VALUES)
+def test_every_value_changes_what_is_rendered(helm: Helm, chart: str, path: str) -> None:
+    another = ANOTHER[path] if path in ANOTHER else ANOTHER[path.rpartition(".")[2]]
+
+    assert helm.template(chart, nested(path, another)) != helm.template(chart)
+
+
+@pytest.mark.parametrize("chart", OUR_CHARTS)
+def test_every_value_is_explained_above_it_or_above_its_group(chart: str) -> None:
+    explained, above = set(), ""
+    group: list[str] = []
+    for line in (CHARTS / chart / "values.yaml").read_text().splitlines():
+        entry = re.match(r"( *)(\w+):", line)
+        if entry:
+            group = [*group[: len(entry[1]) // 2], entry[2]]
+            if above.lstrip().startswith("# -- "):
+                explained.add(".".join(group))
+        if not (line.lstrip().startswith("# ") and above.lstrip().startswith("# -- ")):
+            above = line  # else the comment goes on
+
+    for path in paths(defaults(chart)):
+        assert {path, path.rpartition(".")[0]} & explained, path
+
+
+@pytest.mark.parametrize("chart", OUR_CHARTS)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_name(helm: Helm, chart: str) -> None:
+    wrong: dict[str, Any] = {}
+    for path in paths(defaults(chart)):
+        wrong = merged(wrong, nested(path, ["wrong", 1]))
+
+    message = helm.refusal(chart, wrong)
+
+    for path in paths(defaults(chart)):
+        assert f"'/{path.replace('.', '/')}" in message, path
+
+
+@pytest.mark.parametrize("chart", OUR_CHARTS)
+def test_a_value_that_does_not_exist_is_refused_by_its_name(helm: Helm, chart: str) -> None:
+    groups = {path.rpartition(".")[0] for path in paths(defaults(chart))}
+    wrong: dict[str, Any] = {"unknown": 1}
+    for group in groups - {""}:
+        wrong = merged(wrong, nested(f"{group}.unknown", 1))
+
+    message = helm.refusal(chart, wrong)
+
+    for group in groups:
+        where = f"/{group.replace('.', '/')}" if group else ""
+        assert f"at '{where}': additional properties 'unknown' not allowed" in message
+
+
+DATABASE = {"name": "airflow", "user": "airflow", "existingSecret": "airflow", "key": "password"}
+
+
+@pytest.mark.parametrize(
+    ("chart", "values", "place"),
+    [
+        ("minio", {"auth": {"existingSecret": ""}}, "/auth/existingSecret"),
+        ("minio", {"console": {"nodePort": 9001}}, "/console/nodePort"),
+        ("minio", {"image": {"pullPolicy": "ifnotpresent"}}, "/image/pullPolicy"),
+        ("minio", {"persistence": {"size": "20GB"}}, "/persistence/size"),
+        ("minio", {"resources": {"requests": {"cpu": "lots"}}}, "/resources/requests/cpu"),
+        ("minio", {"resources": {"limits": {"memory": "2000"}}}, "/resources/limits/memory"),
+        ("minio", {"tolerations": [{"effect": "NoRun"}]}, "/tolerations/0/effect"),
+        ("postgres", {"configuration": {"listen_addresses": "localhost"}}, "/configuration/listen_addresses"),
+        ("postgres", {"databases": [{**DATABASE, "name": 'airflow"; drop'}]}, "/databases/0/name"),
+        ("postgres", {"databases": [{**DATABASE, "user": "postgres"}]}, "/databases/0/user"),
+        ("postgres", {"databases": [{**DATABASE, "readers": [{"user": "pg_monitor"}]}]}, "/databases/0/readers/0/user"),
+        ("bigquery-emulator", {"logLevel": "verbose"}, "/logLevel"),
+        ("bigquery-emulator", {"tls": {"existingSecret": ""}}, "/tls/existingSecret"),
+        ("spark-history-server", {"events": {"directory": "s3://bucket/spark-events/"}}, "/events/directory"),
+        ("spark-history-server", {"events": {"endpoint": "minio:9000"}}, "/events/endpoint"),
+        ("spark-history-server", {"events": {"keepDays": 0}}, "/events/keepDays"),
+        ("spark-history-server", {"heap": "768Mi"}, "/heap"),
+        ("spark-history-server", {"nodePort": 18080}, "/nodePort"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_name(helm: Helm, chart: str, values: dict[str, object], place: str) -> None:
+    assert f"at '{place}': " in helm.refusal(chart, values)

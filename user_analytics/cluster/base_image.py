@@ -1,0 +1,61 @@
+"""The image that all others are built on: Debian, made from its packages where no registry can be reached."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from user_analytics.cluster.engine import engine, has_image
+from user_analytics.cluster.versions import read_versions
+from user_analytics.errors import ClusterError
+
+# Debian's own slim images leave these out too.
+LEFT_OUT = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+)
+SOURCES = """\
+deb http://deb.debian.org/debian {suite} main
+deb http://deb.debian.org/debian {suite}-updates main
+deb http://deb.debian.org/debian-security {suite}-security main
+"""
+
+
+def base_image() -> str:
+    """Its name: BASE_IMAGE of the environment, for the engine to pull, or that of the one made here."""
+    return os.environ.get("BASE_IMAGE") or f"localhost/user-analytics/debian:{read_versions()['DEBIAN_SUITE']}"
+
+
+def ensure_base_image() -> bool:
+    """Make the image unless BASE_IMAGE names another or it is there; False when nothing was to do."""
+    if os.environ.get("BASE_IMAGE") or has_image(base_image()):
+        return False
+    suite = read_versions()["DEBIAN_SUITE"]
+    if shutil.which("debootstrap") is None:
+        raise ClusterError(
+            "debootstrap is missing, which makes the base image: `make cluster-tools` installs it on Debian. Where a "
+            f"registry can be reached, BASE_IMAGE=debian:{suite}-slim takes its place"
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary, "root")
+        _check(["debootstrap", "--variant=minbase", suite, str(root)])
+        Path(root, "etc/apt/sources.list").write_text(SOURCES.format(suite=suite))
+        for folder in LEFT_OUT:
+            shutil.rmtree(root / folder, ignore_errors=True)
+            (root / folder).mkdir(parents=True)
+        archive = Path(temporary, "root.tar")
+        _check(["tar", "--create", "--file", str(archive), "--directory", str(root), "."])
+        _check([engine(), "import", str(archive), base_image()])
+    return True
+
+
+def _check(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
+        raise ClusterError(f"{command[0]} failed:\n{tail}")

@@ -1,0 +1,81 @@
+"""The container engine: podman, or docker where podman is not installed."""
+
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from user_analytics.errors import ClusterError
+
+
+@cache
+def engine() -> str:
+    """The engine's command; raises ClusterError when there is none."""
+    for command in ("podman", "docker"):
+        if shutil.which(command):
+            return command
+    raise ClusterError("Neither podman nor docker is installed: `make cluster-tools` installs podman on Debian")
+
+
+def kind_environment() -> dict[str, str]:
+    """The environment in which kind uses this engine."""
+    return {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": engine()}
+
+
+def has_image(reference: str) -> bool:
+    """Whether the engine's store holds the image."""
+    return run("image", "inspect", "--format", "{{.Id}}", reference, check=False).returncode == 0
+
+
+def build_image(
+    context: Path,
+    dockerfile: Path,
+    reference: str,
+    *,
+    arguments: Mapping[str, str],
+    labels: Mapping[str, str],
+    log: Path,
+    target: str | None = None,
+) -> None:
+    """Build an image; what the build says goes to `log`. Raises ClusterError with its end."""
+    command = [engine(), "build", "--network", "host", "--file", str(dockerfile), "--tag", reference]
+    if target:
+        command += ["--target", target]
+    # a machine may trust an authority of its own, which the base image does not know
+    authorities = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    if authorities:
+        command += ["--secret", f"id=ca,src={authorities}"]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"]
+    for name, value in labels.items():
+        command += ["--label", f"{name}={value}"]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        done = subprocess.run(  # noqa: S603
+            [*command, str(context)], stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise ClusterError(f"cannot build {reference} ({log} has all of it):\n{tail}")
+
+
+def tag_image(reference: str, other: str) -> None:
+    """Give an image another name."""
+    run("tag", reference, other)
+
+
+def save_images(references: Sequence[str], archive: Path) -> None:
+    """Write images with these names to one archive that `kind load` and containerd take."""
+    options = ["--format", "docker-archive", "--multi-image-archive"] if engine() == "podman" else []
+    run("save", *options, "--output", str(archive), *references)
+
+
+def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the engine; raises ClusterError with what it said unless `check` is off."""
+    done = subprocess.run([engine(), *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    if check and done.returncode != 0:
+        raise ClusterError(f"{engine()} {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")
+    return done
