@@ -34,15 +34,15 @@ class KernelHook(BuildHookInterface[Any]):
         build_data["artifacts"].append(f"/{LIBRARY}")
 
 
-def compile_library(source: Path, library: Path, *options: str) -> None:
-    """Build a C file into a shared library; `options` go to the compiler after the usual ones."""
+def compile_library(source: Path, library: Path) -> None:
+    """Build a C file into a shared library."""
     target = ["-target", f"{platform.machine()}-linux-gnu.{GLIBC}"] if platform.libc_ver()[0] == "glibc" else []
     with tempfile.TemporaryDirectory() as cache:
         subprocess.run(  # noqa: S603
             [
                 *(sys.executable, "-m", "ziglang", "cc", *target, "-mcpu=baseline"),
                 *("-std=c11", "-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"),
-                *(*options, "-o", str(library), str(source), "-lm"),
+                *("-o", str(library), str(source), "-lm"),
             ],
             env={**os.environ, "ZIG_LOCAL_CACHE_DIR": cache},
             check=True,

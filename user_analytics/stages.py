@@ -180,6 +180,11 @@ def _ingest(settings: Settings, store: Store, request: Request, inputs: _Inputs,
 
 
 def _inputs(settings: Settings, request: Request, progress: StageProgress) -> _Inputs:
+    if request.mode == "incremental" and request.purchases and not (request.reviews or settings.reviews_source):
+        raise SettingsError(
+            "REVIEWS is not given, and an incremental run of your own purchases would replace the published reviews "
+            "by the sample's: give --reviews FILE, or set REVIEWS_SOURCE"
+        )
     return _Inputs(_reviews(settings, request, progress), _purchases(settings, request, progress))
 
 

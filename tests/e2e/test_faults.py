@@ -90,6 +90,15 @@ def test_the_sample_does_not_leave_this_machine_unasked(
     assert message in said
 
 
+def test_purchases_of_the_users_own_are_not_added_to_the_reviews_of_the_sample(
+    command_line: CommandLine, inputs: list[str]
+) -> None:
+    _, purchases = inputs
+    code, said = refusal(command_line, "run", purchases, "--mode=incremental")
+    assert code == 2
+    assert "REVIEWS is not given, and an incremental run of your own purchases would replace the published" in said
+
+
 def test_kept_raw_data_without_a_date_is_wrong_usage(command_line: CommandLine) -> None:
     code, said = refusal(command_line, "run", "--from-raw", COLUMNS="200")
     assert code == 2

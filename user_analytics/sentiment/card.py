@@ -21,7 +21,8 @@ _PHRASES = {
     "not good": "a negation beside its word",
     "not bad": "a negation that only weakens",
     "I don't think it is bad": "a negation further away than three words",
-    "This is not a good movie": "the same, the other way round",
+    "This is not a good movie": "a negation two words before",
+    "I would not go as far as to call it good": "a negation as far away, before praise",
     "7/10": "a mark out of ten",
     "As good as a root canal": "irony",
     "!!!": "marks alone: nothing to judge",
@@ -91,8 +92,9 @@ def _data(model: Model) -> str:
     files = _table(
         ("file", "labelled", "rows", "SHA-256"),
         (
-            (each.name, "yes" if each in training.files else "no", f"{each.rows:,}", f"`{each.sha256}`")
-            for each in [*training.files, *training.unlabelled_files]
+            (each.name, labelled, f"{each.rows:,}", f"`{each.sha256}`")
+            for labelled, files_read in (("yes", training.files), ("no", training.unlabelled_files))
+            for each in files_read
         ),
     )
     sources = _table(("source", "reviews"), ((name, f"{rows:,}") for name, rows in training.rows_by_source.items()))
@@ -175,7 +177,7 @@ def _limits(model: Model, validation: Validation) -> str:
     return (
         "## Use and limits\n\n"
         "For shares and counts over many English reviews of films. Texts of other kinds or languages are outside what "
-        "was measured. Not for decisions about a person.\n\nThe shorter a text, the less there is to judge by "
+        "was measured. Not for decisions about a person.\n\nA few sentences are judged less well than a whole review "
         f"(accuracy over all folds):\n\n{by_length}\n\nIt sees three neighbouring words and no further, "
         f"and neither irony nor the subject of a sentence:\n\n{phrases}"
     )
@@ -183,4 +185,9 @@ def _limits(model: Model, validation: Validation) -> str:
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |" for cells in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, cells))} |" for cells in lines)
+
+
+def _cell(text: str) -> str:
+    """What a source or file is called may hold anything; a cell is one line of text."""
+    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")

@@ -8,7 +8,7 @@ from user_analytics.sentiment.model import CalibrationBin, LengthBin, Metrics, V
 from user_analytics.sentiment.score import POSITIVE_FROM
 
 _BINS = 10
-_LENGTHS = (1, 10, 20, 50, 100, 200, 400)
+_LENGTHS = (0, 10, 20, 50, 100, 200, 400)
 # Rounding keeps the model file free of the last digits, in which machines may differ.
 _DIGITS = 4
 

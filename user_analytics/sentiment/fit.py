@@ -14,6 +14,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from user_analytics.errors import ModelError
 from user_analytics.sentiment.model import Coefficients
 
 _MARKS = set("!? ")
@@ -53,7 +54,10 @@ class Examples(NamedTuple):
 
 
 def fit(examples: Examples, ngrams: NDArray[np.object_], parameters: Parameters) -> Coefficients:
-    """Choose n-grams (the columns of the counts) and fit the regression to them."""
+    """Choose n-grams (the columns of the counts) and fit the regression to them.
+
+    Raises ModelError when no n-gram can be chosen.
+    """
     is_positive = examples.labels == 1
     presence = examples.counts.sign()
     positive = presence.T @ (examples.weights * is_positive)
@@ -61,6 +65,11 @@ def fit(examples: Examples, ngrams: NDArray[np.object_], parameters: Parameters)
     positive_share = float(np.average(is_positive, weights=examples.weights))
     rows_with = np.asarray(presence.sum(axis=0)).ravel()
     chosen = _choose(_chi_squared(positive, negative, positive_share), rows_with, ngrams, parameters)
+    if not len(chosen):
+        raise ModelError(
+            f"no word occurs in {parameters.minimum_rows} of {examples.counts.shape[0]} reviews: "
+            "there is nothing to learn from"
+        )
 
     transformer = TfidfTransformer(sublinear_tf=True)
     tfidf = transformer.fit_transform(examples.counts[:, chosen])
@@ -110,8 +119,10 @@ def _choose(
 
     Marks alone are never chosen: a text of nothing but marks has nothing to judge.
     """
-    is_common_word = np.array([" " not in ngram for ngram in ngrams]) & (rows_with >= parameters.always_kept_rows)
-    has_word = np.array([not set(ngram) <= _MARKS for ngram in ngrams])
+    is_common_word = np.array([" " not in ngram for ngram in ngrams], dtype=bool) & (
+        rows_with >= parameters.always_kept_rows
+    )
+    has_word = np.array([not set(ngram) <= _MARKS for ngram in ngrams], dtype=bool)
     candidates = np.flatnonzero(has_word & (rows_with >= parameters.minimum_rows))
     order = np.argsort(-np.where(is_common_word, np.inf, relevance)[candidates], kind="stable")
     chosen = candidates[order[: parameters.ngrams]]

@@ -54,6 +54,7 @@ _LIBRARY = _load(LIBRARY)
 
 def words(texts: pa.LargeStringArray) -> pa.LargeStringArray:
     """The words of each text as tokeniser.py defines them, with one space between two; a null text has none."""
+    texts = texts.fill_null("")  # there may be bytes under a null
     offsets = _offsets(texts, np.int64)
     written = np.empty(2 * int(offsets[-1] - offsets[0]), np.uint8)
     written_offsets = np.empty(len(texts) + 1, np.int64)
@@ -100,6 +101,8 @@ class NgramTable:
         _LIBRARY.score(
             self._model, _bytes_address(texts), _offsets(texts, np.int32).ctypes.data, len(texts), found.ctypes.data
         )
+        if texts.null_count:
+            found[texts.is_null().to_numpy(zero_copy_only=False)] = np.nan
         return found
 
 

@@ -95,7 +95,7 @@ class CalibrationBin(_Document):
 
 
 class LengthBin(_Document):
-    """Rows of at least so many words, and less than the next bin's: the share of them that was judged right."""
+    """Rows of so many words or more, but less than the next bin's: the share of them that was judged right."""
 
     least_words: int
     rows: int
@@ -193,7 +193,8 @@ def load_model(version: str | None = None, store: Store | None = None) -> Model:
     body = store.get(key)
     if body is None:
         raise ModelError(
-            f"{store.url}/{key} does not exist: put the model there, or use the packaged one ({packaged.version})"
+            f"{store.url}/{key} does not exist: `user-analytics put-model` puts it there; "
+            f"or use the packaged one ({packaged.version})"
         )
     model = decode_model(body, f"{store.url}/{key}")
     if model.version != version:
@@ -209,11 +210,12 @@ def encode_model(coefficients: Coefficients, training: Training, validation: Val
         schema=_SCHEMA,
     )
     content = {
-        "bias": repr(coefficients.bias),
+        # the last digits of a fit differ from one kind of processor to another
+        "bias": f"{coefficients.bias:.6g}",
         "format": FORMAT,
-        "largest_idf": repr(quantised.largest_idf),
-        "largest_weight": repr(quantised.largest_weight),
-        "least_idf": repr(quantised.least_idf),
+        "largest_idf": f"{quantised.largest_idf:.6g}",
+        "largest_weight": f"{quantised.largest_weight:.6g}",
+        "least_idf": f"{quantised.least_idf:.6g}",
         "tokeniser": tokeniser.NAME,
         "training": training.model_dump_json(),
         "validation": validation.model_dump_json() if validation else "null",
@@ -236,9 +238,10 @@ def decode_model(body: bytes, origin: str) -> Model:
     """The model in a file's bytes; raises ModelError, naming `origin`, when they are not a sound model."""
     try:
         table = pq.read_table(pa.BufferReader(body))
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # Parquet does not promise that strings are UTF-8
+        metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{origin} is damaged or not a sentiment model: {error}") from error
-    metadata = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
     if "format" not in metadata:
         raise ModelError(f"{origin} is not a sentiment model: it has no format")
     if metadata["format"] != FORMAT:

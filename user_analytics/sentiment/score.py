@@ -37,8 +37,5 @@ def is_positive(probabilities: pa.DoubleArray) -> pa.BooleanArray:
 
 def _score(model: Model, texts: pa.StringArray) -> pa.DoubleArray:
     logits = model.table.logits(texts)
-    nothing_found = np.isnan(logits)
-    if texts.null_count:
-        nothing_found |= texts.is_null().to_numpy(zero_copy_only=False)
     # The logistic function, in the form that cannot overflow.
-    return pa.array((1 + np.tanh(logits / 2)) / 2, mask=nothing_found)
+    return pa.array((1 + np.tanh(logits / 2)) / 2, mask=np.isnan(logits))

@@ -77,8 +77,8 @@ def train(
     judged by a first fit, and those it is sure of take part in a second one.
 
     First all of this is done within each fold of a cross-validation, and measured through the file and the
-    scoring that are shipped; the model written is then fitted to all rows. With the same libraries the
-    same files give the same bytes. Progress is logged.
+    scoring that are shipped; the model written is then fitted to all rows. The same files give the
+    same bytes with the same libraries on the same kind of processor. Progress is logged.
 
     Raises InputError for a file or row that cannot be taken, ModelError when the rows do not
     suffice, UserAnalyticsError when `output` cannot be written.
@@ -189,8 +189,6 @@ def _count(reviews: _Reviews, unlabelled_texts: pa.LargeStringArray, parameters:
     rows = len(reviews.texts)
     log.info("counting n-grams", rows=rows, unlabelled_rows=len(unlabelled_texts))
     counts = count_ngrams(pa.concat_arrays([reviews.texts, unlabelled_texts]), parameters.minimum_rows)
-    if not len(counts.ngrams):
-        raise ModelError(f"no word occurs in {parameters.minimum_rows} reviews: there is nothing to learn from")
     return _Counted(counts.matrix[:rows], counts.matrix[rows:], unlabelled_texts, counts.ngrams)
 
 
@@ -215,7 +213,8 @@ def _cross_validate(reviews: _Reviews, counted: _Counted, parameters: Parameters
         fitted = _fit(counted, reviews.labels, np.flatnonzero(~held_back), parameters)
         judged = score(_model(fitted.coefficients), reviews.texts.filter(pa.array(held_back)))
         probabilities[held_back] = judged.to_numpy(zero_copy_only=False)
-    number_of_words = pc.list_value_length(pc.split_pattern(words(reviews.texts), " ")).to_numpy()
+    found = words(reviews.texts)
+    number_of_words = pc.if_else(pc.equal(found, ""), 0, pc.add(pc.count_substring(found, " "), 1)).to_numpy()
     validation = validate(probabilities, reviews.labels, reviews.sources, folds, number_of_words)
     log.info("validated", **validation.total.model_dump())
     return validation

@@ -38,9 +38,9 @@ def refuse_wrong_order(warehouse: Warehouse, ds: date, mode: Mode, *, force: boo
         mode,
         publications(warehouse),
         force=force,
-        remedy=f"`user-analytics run --from-raw --date {ds} --force` publishes the data kept of {ds} (with make: "
-        f"DATE={ds} ARGS='--from-raw --force'); --force without --from-raw reads the sources as they are now under "
-        "that date, in place of the data kept of it",
+        remedy=f"if the lake keeps data of {ds}, `user-analytics run --from-raw --date {ds} --force` publishes it "
+        f"again (with make: DATE={ds} ARGS='--from-raw --force'); data that is new goes under a later --date, or with "
+        f"--force under {ds}, in place of what is kept of it",
     )
 
 

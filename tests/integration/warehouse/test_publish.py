@@ -361,9 +361,9 @@ class TestOrder:
             refuse_wrong_order(published.warehouse, EARLIER, "full", force=False)
         assert str(refusal.value) == (
             "the tables hold the data of 2010-12-08, and 2010-12-07 is older: "
-            "`user-analytics run --from-raw --date 2010-12-07 --force` publishes the data kept of 2010-12-07 "
-            "(with make: DATE=2010-12-07 ARGS='--from-raw --force'); --force without --from-raw reads the sources "
-            "as they are now under that date, in place of the data kept of it"
+            "if the lake keeps data of 2010-12-07, `user-analytics run --from-raw --date 2010-12-07 --force` publishes "
+            "it again (with make: DATE=2010-12-07 ARGS='--from-raw --force'); data that is new goes under a later "
+            "--date, or with --force under 2010-12-07, in place of what is kept of it"
         )
 
     @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """The compiled kernel finds the words that the tokeniser defines, whatever the text."""
 
+import ctypes
+import mmap
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -41,6 +44,30 @@ def test_a_text_of_a_megabyte_gives_the_words_of_the_tokeniser(piece: str) -> No
 def test_a_null_and_a_slice_are_read_at_their_place() -> None:
     texts = pa.array(["good", None, "bad film", "!"], pa.large_string())
     assert words(texts.slice(1)).to_pylist() == ["", "bad film", "!"]
+
+
+def test_bytes_under_a_null_are_not_read() -> None:
+    _, offsets, content = pa.array(["good", "bad"], pa.large_string()).buffers()
+    texts = pa.LargeStringArray.from_buffers(2, offsets, content, pa.py_buffer(b"\x02"), 1)
+    assert words(texts).to_pylist() == ["", "bad"]
+    table = NgramTable(pa.array(["good", "bad"]), np.ones(2, np.float32), np.ones(2, np.float32), 0.0)
+    assert np.isnan(table.logits(texts.cast(pa.string()))).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "text", ["good", "don't go", "so good!", "<a hre", "a &quo", "caf\u00e9", "it\u2019", "abcdefghij"]
+)
+def test_no_byte_after_the_last_text_is_read(text: str) -> None:
+    page, encoded = mmap.PAGESIZE, text.encode()
+    memory = mmap.mmap(-1, 2 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(start + page), page, 0) == 0  # reading there ends the process
+    for kept in range(len(encoded) + 1):
+        memory[page - kept : page] = encoded[:kept]
+        content = pa.foreign_buffer(start + page - kept, kept, memory)
+        offsets = pa.array([0, kept], pa.int64()).buffers()[1]
+        found = words(pa.LargeStringArray.from_buffers(1, offsets, content))
+        assert len(found) == 1
 
 
 @settings(deadline=None)

@@ -1,4 +1,5 @@
 import hashlib
+import random
 import subprocess
 import sys
 from importlib import resources
@@ -74,6 +75,20 @@ def test_a_model_for_another_tokeniser_is_refused(body: bytes, monkeypatch: pyte
     monkeypatch.setattr(tokeniser, "NAME", "words-9")
     with pytest.raises(ModelError, match=r"needs the tokeniser words-2, .* has words-9"):
         decode_model(body, "my file")
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(body: bytes) -> None:
+    chance = random.Random(5)  # noqa: S311 - test data
+    sound = decode_model(body, "my file")
+    footer = len(body) - 4000
+    for _ in range(300):
+        damaged = bytearray(body)
+        damaged[chance.randrange(max(0, footer), len(body))] ^= 1 << chance.randrange(8)
+        try:
+            model = decode_model(bytes(damaged), "my file")
+        except ModelError:
+            continue
+        assert (model.version, model.ngrams, model.bias) == (sound.version, sound.ngrams, sound.bias)
 
 
 def test_a_truncated_file_is_refused(body: bytes) -> None:

@@ -79,10 +79,12 @@ def test_a_doubted_blame_is_no_praise_to_a_model_of_three_words() -> None:
     assert max(doubted, stated) < 0.5
 
 
-def test_order_and_nulls_are_kept_across_internal_chunks() -> None:
-    texts = ["good", None, "bad", ""] * 1000
-    probabilities = packaged(*texts)
-    assert probabilities == packaged("good", None, "bad", "") * 1000
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string())], ids=str
+)
+def test_every_arrow_string_type_keeps_its_rows_their_order_and_nulls(kind: pa.DataType) -> None:
+    texts = pa.array(["good", None, "bad", ""] * 1000).cast(kind)
+    assert score(PACKAGED, texts).to_pylist() == packaged("good", None, "bad", "") * 1000
 
 
 def test_neighbours_in_a_batch_form_no_pair() -> None:

@@ -159,10 +159,11 @@ def test_too_few_reviews_are_refused(tmp_path: Path) -> None:
         train([path], tmp_path)
 
 
-def test_reviews_without_a_common_word_are_refused(tmp_path: Path) -> None:
-    records = [{"review_str": f"only{number}", "label": number % 2} for number in range(200)]
+@pytest.mark.parametrize("text", ["only{0}", "only{0} !", "! ? !"])
+def test_reviews_without_a_common_word_are_refused(text: str, tmp_path: Path) -> None:
+    records = [{"review_str": text.format(number) + " " * number, "label": number % 2} for number in range(200)]
     path = written(pa.Table.from_pylist(records), tmp_path / "labelled.parquet")
-    with pytest.raises(ModelError, match="no word occurs in 3 reviews"):
+    with pytest.raises(ModelError, match="no word occurs in 3 of 160 reviews"):
         train([path], tmp_path)
 
 
