@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from tests.fixtures.helm import Helm, pod_spec
 from user_analytics.render import MANIFESTS, render
 
 MANIFEST_DIRECTORY = Path(__file__).parents[3] / "manifests"
@@ -165,6 +166,16 @@ def listed() -> set[tuple[str, str, int]]:
 
 
 REACHED = reached(POLICIES)
+CHARTS = ("minio", "postgres", "bigquery-emulator", "spark-history-server")
+
+
+def of_policies(labels: dict[str, str]) -> dict[str, str]:
+    """The labels that policies look at."""
+    return {
+        key: value
+        for key, value in labels.items()
+        if key.startswith("user-analytics/") or key in ("app.kubernetes.io/name", "app.kubernetes.io/component")
+    }
 
 
 def test_only_what_the_table_lists_gets_through_beside_dns() -> None:
@@ -210,3 +221,12 @@ def test_with_a_policy_more_clients_reach_a_lake_source_or_warehouse_outside_and
         (source, OUTSIDE, port) for source, service, _ in of_jobs if "bigquery" in service for port in (80, 988)
     }
     assert more == (expected | metadata) - listed()
+
+
+@pytest.mark.parametrize("chart", CHARTS)
+def test_pods_of_a_chart_are_the_peers_that_are_looked_at_here(chart: str, helm: Helm) -> None:
+    pods = [item for item in helm.template(chart) if pod_spec(item)]
+    labels = [(item if item["kind"] == "Pod" else item["spec"]["template"])["metadata"]["labels"] for item in pods]
+    peers = [peer.labels for peer in PEERS if peer.labels.get("app.kubernetes.io/name") == chart]
+
+    assert sorted(map(of_policies, labels), key=str) == sorted(peers, key=str)
