@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.fixtures.chromium",
     "tests.fixtures.emulator",
     "tests.fixtures.helm",
+    "tests.fixtures.kubernetes_api",
     "tests.fixtures.kubernetes_schemas",
     "tests.fixtures.minio",
     "tests.fixtures.postgres",
