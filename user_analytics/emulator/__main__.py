@@ -37,6 +37,8 @@ def main() -> int:
     )
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], default="warning")
     arguments = parser.parse_args()
+    if arguments.tls_name and arguments.tls_files:
+        parser.error("--tls-name goes with --tls-dir: a certificate made elsewhere has its names already")
     # until the server takes signals itself; PID 1 of a container would ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     configure_logging(level=LogLevel(arguments.log_level), fmt=LogFormat.JSON)
@@ -45,12 +47,13 @@ def main() -> int:
 
     options = Options(
         data_dir=arguments.data_dir,
-        tls=tuple(arguments.tls_files) if arguments.tls_files else arguments.tls_dir,
         host=arguments.host,
         rest_port=arguments.rest_port,
         grpc_port=arguments.grpc_port,
-        tls_names=tuple(arguments.tls_name or DEFAULT_NAMES),
         log_level=arguments.log_level,
+        tls_dir=arguments.tls_dir,
+        tls_names=arguments.tls_name or DEFAULT_NAMES,
+        tls_files=tuple(arguments.tls_files) if arguments.tls_files else None,
     )
     try:
         run(options)

@@ -24,7 +24,7 @@ from user_analytics.emulator.engine import Engine
 from user_analytics.emulator.grpc_server import TlsServers
 from user_analytics.emulator.jobs import Catalog, run_once
 from user_analytics.emulator.time_travel import NoTimeTravel
-from user_analytics.emulator.tls import ensure_tls
+from user_analytics.emulator.tls import DEFAULT_NAMES, ensure_tls
 from user_analytics.emulator.transactions import Interpreter, translate_conflict
 from user_analytics.emulator.write_streams import WriteHandler
 from user_analytics.errors import WarehouseError
@@ -37,15 +37,20 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says; `tls` is the directory of certificates of our own, or (certificate, key) as given."""
+    """What the command line says.
+
+    `tls_dir` is where certificates of our own are kept, for `tls_names`; `tls_files` a certificate and its key
+    that were made elsewhere. One of the two is None.
+    """
 
     data_dir: Path
-    tls: Path | tuple[Path, Path]
     host: str
     rest_port: int
     grpc_port: int
-    tls_names: Sequence[str]
     log_level: str
+    tls_dir: Path | None = None
+    tls_names: Sequence[str] = DEFAULT_NAMES
+    tls_files: tuple[Path, Path] | None = None
 
 
 def run(options: Options) -> None:
@@ -66,19 +71,31 @@ def _refuse_other_versions() -> None:
 
 
 def _certificate_and_key(options: Options) -> tuple[Path, Path]:
-    if isinstance(options.tls, Path):
-        try:
-            files = ensure_tls(options.tls, options.tls_names)
-        except OSError as error:
-            raise WarehouseError(f"the emulator cannot keep its certificates in {options.tls}: {error}") from error
-        return files.certificate, files.key
-    certificate, key = options.tls
+    if options.tls_files is not None:
+        certificate, key = options.tls_files
+        _refuse_unusable(certificate, key)
+        return certificate, key
+    assert options.tls_dir is not None  # noqa: S101
     try:
-        # gRPC would take files that do not belong together, and then refuse every client
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+        files = ensure_tls(options.tls_dir, options.tls_names)
+    except OSError as error:
+        raise WarehouseError(f"the emulator cannot keep its certificates in {options.tls_dir}: {error}") from error
+    return files.certificate, files.key
+
+
+def _refuse_unusable(certificate: Path, key: Path) -> None:
+    """Refuse files that do not belong together, which gRPC would take, and then refuse every client."""
+
+    def passphrase() -> str:  # without it OpenSSL asks on the terminal
+        raise WarehouseError(
+            f"the emulator cannot use {key}: the key is encrypted, and nobody is asked for its passphrase; write it "
+            f"without one: openssl pkey -in {key} -out FILE"
+        )
+
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, passphrase)
     except OSError as error:
         raise WarehouseError(f"the emulator cannot use certificate {certificate} with key {key}: {error}") from error
-    return certificate, key
 
 
 def _install_corrections(certificate: Path, key: Path) -> None:

@@ -1,6 +1,7 @@
 """Starting and stopping: what is refused, what stays, and what the emulator does not need."""
 
 import asyncio
+import os
 import shutil
 import socket
 import ssl
@@ -8,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from google.cloud import bigquery
 
 from tests.fixtures.emulator import Emulator
@@ -93,6 +95,39 @@ def test_a_certificate_of_another_key_is_refused_by_name(tmp_path: Path) -> None
     assert f"cannot use certificate {certificate} with key {key}" in ended.stderr
 
 
+def test_a_key_that_wants_a_passphrase_is_refused_without_asking_for_it(tmp_path: Path) -> None:
+    files = ensure_tls(tmp_path / "elsewhere")
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    encrypted = serialization.BestAvailableEncryption(b"passphrase")
+    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encrypted))
+    terminal, terminal_of_the_program = os.openpty()
+
+    ended = subprocess.run(
+        ["setsid", "--ctty", *with_tls_files(Emulator(tmp_path), files.certificate, files.key)],
+        stdin=terminal_of_the_program,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert f"{files.key}: the key is encrypted" in ended.stderr
+    os.close(terminal_of_the_program)
+    os.close(terminal)
+
+
+def test_names_for_a_certificate_made_elsewhere_are_wrong_usage(tmp_path: Path) -> None:
+    command = with_tls_files(Emulator(tmp_path), tmp_path / "server.pem", tmp_path / "server-key.pem")
+
+    ended = subprocess.run(
+        [*command, "--tls-name", "localhost"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "--tls-name goes with --tls-dir" in ended.stderr
+
+
 def test_two_emulators_that_start_together_do_not_share_a_port(emulator: Emulator) -> None:
     async def start_another() -> None:
         certificate, key = tls_files(emulator.tls_dir).certificate, tls_files(emulator.tls_dir).key
@@ -111,7 +146,7 @@ def test_a_wrong_option_is_wrong_usage(emulator: Emulator) -> None:
 
 def test_another_release_of_bqemulator_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("bqemulator.__version__", "1.5.0")
-    options = launcher.Options(tmp_path, tmp_path, "127.0.0.1", 0, 0, ("localhost",), "warning")
+    options = launcher.Options(tmp_path, "127.0.0.1", 0, 0, "warning", tls_dir=tmp_path)
 
     with pytest.raises(WarehouseError, match=r"are for bqemulator 1\.4\.0, installed is 1\.5\.0"):
         launcher.run(options)
