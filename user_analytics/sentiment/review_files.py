@@ -23,8 +23,9 @@ _READ_BYTES = 1 << 20
 
 
 class ReviewFile(NamedTuple):
-    """An opened file or stream: its schema and its rows in order."""
+    """An opened file or stream: what to call it in messages, its schema and its rows in order."""
 
+    name: str
     schema: pa.Schema
     batches: Iterator[pa.RecordBatch]
 
@@ -86,7 +87,7 @@ def read_lines(stream: BufferedIOBase, name: str) -> ReviewFile:
     record may be: while the batches are read.
     """
     schema = pa.schema([(TEXT_COLUMN, pa.string())])
-    return ReviewFile(schema, _line_batches(stream, schema, name))
+    return ReviewFile(name, schema, _line_batches(stream, schema, name))
 
 
 @contextmanager
@@ -147,7 +148,7 @@ def _checked(schema: pa.Schema, required: tuple[str, ...], path: Path) -> pa.Sch
 
 def _open_parquet(parquet: pq.ParquetFile, required: tuple[str, ...], path: Path) -> ReviewFile:
     schema = _checked(parquet.schema_arrow, required, path)
-    return ReviewFile(schema, _parquet_batches(parquet, path))
+    return ReviewFile(str(path), schema, _parquet_batches(parquet, path))
 
 
 def _parquet_batches(parquet: pq.ParquetFile, path: Path) -> Iterator[pa.RecordBatch]:
@@ -166,7 +167,7 @@ def _open_csv(records: CsvRecords, required: tuple[str, ...], path: Path) -> Rev
     if not _is_utf8(records.header):
         raise InputError(f"{path}: its header is not UTF-8 text")
     schema = _checked(pa.schema([(name, pa.string()) for name in records.header]), required, path)
-    return ReviewFile(schema, _csv_batches(records, schema, path))
+    return ReviewFile(str(path), schema, _csv_batches(records, schema, path))
 
 
 def _csv_batches(records: CsvRecords, schema: pa.Schema, path: Path) -> Iterator[pa.RecordBatch]:

@@ -73,7 +73,7 @@ def _copy(model: Model, source: ReviewFile, destination: ReviewWriter, schema: p
     scored = Scored(0, 0, 0)
     for batch in source.batches:
         texts = batch[TEXT_COLUMN]
-        probabilities = score(model, texts)
+        probabilities = _judged(model, texts, source.name, scored.rows)
         positive = is_positive(probabilities)
         columns = [*batch.columns, probabilities, positive]
         if explain:
@@ -85,6 +85,17 @@ def _copy(model: Model, source: ReviewFile, destination: ReviewWriter, schema: p
             scored.unjudged_rows + probabilities.null_count,
         )
     return scored
+
+
+def _judged(model: Model, texts: pa.Array, name: str, rows_before: int) -> pa.DoubleArray:
+    try:
+        return score(model, texts)
+    except pa.ArrowException as error:
+        # Arrow counts the bytes of an array of strings in 31 bits.
+        raise InputError(
+            f"{name}: rows {rows_before + 1} to {rows_before + len(texts)} cannot be judged, for their texts are too "
+            f"long together: shorten them ({error})"
+        ) from error
 
 
 def _explanations(model: Model, texts: pa.Array) -> pa.StringArray:

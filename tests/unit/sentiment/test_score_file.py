@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from select import select
 from threading import Thread
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pytest
 
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.ingest.csv_records import RECORD_CHARACTERS
+from user_analytics.sentiment import score_file as score_file_module
 from user_analytics.sentiment.explain import deciding_ngrams
 from user_analytics.sentiment.model import load_model
 from user_analytics.sentiment.review_files import create_reviews
@@ -164,6 +166,18 @@ def test_a_parquet_string_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "scored.parquet").exists()
 
 
+def test_texts_that_are_too_long_together_are_the_inputs_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in place of 2 GiB of text, which take as much memory and many seconds
+    def overflow(*_: object) -> None:
+        raise pa.ArrowInvalid("Take operation overflowed binary array capacity")
+
+    monkeypatch.setattr(score_file_module, "score", overflow)
+    pq.write_table(pa.table({"review_str": ["good", "bad"]}), tmp_path / "reviews.parquet")
+    with pytest.raises(InputError, match=r"reviews\.parquet: rows 1 to 2 .* too long together: .*overflowed"):
+        score_file(MODEL, tmp_path / "reviews.parquet", tmp_path / "scored.parquet")
+    assert not (tmp_path / "scored.parquet").exists()
+
+
 def test_a_column_of_numbers_is_no_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"review_str": [1, 2]}), tmp_path / "reviews.parquet")
     with pytest.raises(InputError, match="the column review_str holds int64, not text"):
@@ -292,15 +306,18 @@ def test_a_line_is_answered_before_the_next_one_comes() -> None:
     with open(read, "rb") as lines, open(write, "wb", buffering=0) as feeder:  # noqa: PTH123 - a pipe
         answers, answered = os.pipe()
         with open(answers, "rb", buffering=0) as answer, open(answered, "wb") as output:  # noqa: PTH123
-            scoring = Thread(target=score_lines, args=(MODEL, lines, "standard input", output))
+            # a daemon, and a deadline: were the answer to wait for more lines, each side would wait for the other
+            scoring = Thread(target=score_lines, args=(MODEL, lines, "standard input", output), daemon=True)
             scoring.start()
             for line in (b"good", b"bad"):
                 feeder.write(line + b"\n")
                 said = b""
                 while b'"%s"' % line not in said:
+                    assert select([answer], [], [], 30)[0], f"no answer to {line!r}"
                     said += answer.read(4096)
             feeder.close()
-            scoring.join()
+            scoring.join(timeout=30)
+            assert not scoring.is_alive()
 
 
 def test_memory_does_not_grow_with_the_number_of_lines() -> None:
