@@ -1,0 +1,63 @@
+"""Helm releases of the project's charts: installed or upgraded when chart, values or images have changed."""
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kubernetes.client import CoreV1Api
+
+from user_analytics.cluster.go_programs import program_file
+from user_analytics.cluster.images import file_identities
+from user_analytics.cluster.kind import CONTEXT
+from user_analytics.errors import ClusterError
+
+CONTENT_LABEL = "user-analytics-content"
+TIMEOUT = "300s"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A chart as it is to be installed: its folder, a file of values, and single values."""
+
+    name: str
+    namespace: str
+    chart: Path
+    values_file: Path | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self) -> str:
+        """Hash of all that the release is made of."""
+        lines = file_identities(self.chart) if self.chart.is_dir() else []
+        if self.values_file:
+            lines.append(self.values_file.read_text())
+        lines += [f"{name}={value}" for name, value in sorted(self.values.items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+
+def ensure_installed(core: CoreV1Api, release: Release) -> bool:
+    """Install or upgrade unless the deployed release has this content; False when it has. Raises ClusterError."""
+    content = release.content()
+    selector = f"owner=helm,name={release.name},status=deployed,{CONTENT_LABEL}={content}"
+    if core.list_namespaced_secret(release.namespace, label_selector=selector).items:
+        return False
+    _unlock(core, release)
+    command = [str(program_file("helm")), "upgrade", "--install", release.name, str(release.chart)]
+    command += ["--kube-context", CONTEXT, "--namespace", release.namespace, "--labels", f"{CONTENT_LABEL}={content}"]
+    command += ["--wait", "--wait-for-jobs", "--timeout", TIMEOUT, "--skip-crds"]
+    if release.values_file:
+        command += ["--values", str(release.values_file)]
+    for name, value in release.values.items():
+        command += ["--set", f"{name}={value}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise ClusterError(f"helm cannot install {release.name}:\n{done.stderr.strip()}")
+    return True
+
+
+def _unlock(core: CoreV1Api, release: Release) -> None:
+    """Forget an operation that was killed: helm refuses every other while it is recorded as under way."""
+    for state in ("pending-install", "pending-upgrade", "pending-rollback"):
+        selector = f"owner=helm,name={release.name},status={state}"
+        core.delete_collection_namespaced_secret(release.namespace, label_selector=selector)

@@ -1,0 +1,166 @@
+"""`make cluster-up`: from whatever there is to a cluster with all parts ready.
+
+Each step looks at what is there itself, so a run that was interrupted goes on where it stopped, and one on a running
+cluster changes nothing.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from kubernetes import config
+from kubernetes.client import ApiClient, CoreV1Api
+
+from user_analytics.cluster import go_programs, kind
+from user_analytics.cluster.apply import apply, read_manifests
+from user_analytics.cluster.catalogue import workload_images
+from user_analytics.cluster.images import CHECKOUT, build
+from user_analytics.cluster.kind_node import node_image
+from user_analytics.cluster.load import ensure_loaded
+from user_analytics.cluster.releases import Release, ensure_installed
+from user_analytics.cluster.secrets import SERVERS, ensure_secrets
+from user_analytics.cluster.versions import REQUIREMENTS
+from user_analytics.errors import ClusterError, UserAnalyticsError
+
+OPERATOR_MODULE = "github.com/kubeflow/spark-operator/v2"
+# Ports of the node that kind-config.yaml puts on this machine.
+CONSOLE_NODE_PORT = 30901
+
+
+class Step(NamedTuple):
+    """A part of the way up; `do` makes what is missing and says so, or returns nothing when all was there."""
+
+    name: str
+    do: Callable[[], str]
+
+
+def steps() -> list[Step]:
+    """The way up, in order."""
+    return [
+        Step("prerequisites", _prerequisites),
+        Step("tools", _tools),
+        Step("node", _node),
+        Step("images", _images),
+        Step("namespaces", _namespaces),
+        Step("secrets", _secrets),
+        Step("definitions", _definitions),
+        *(Step(release.name, _install(release)) for release in releases()),
+    ]
+
+
+def releases() -> list[Release]:
+    """The charts of the cluster, in the order of who needs whom."""
+    images = workload_images()
+    charts = CHECKOUT / "charts"
+    tag = {name: image.tag() for name, image in images.items()}
+    return [
+        Release(
+            "minio",
+            SERVERS,
+            charts / "minio",
+            values={
+                "image.tag": tag["minio"],
+                "test.image.tag": tag["ingest"],
+                "console.nodePort": str(CONSOLE_NODE_PORT),
+            },
+        ),
+        Release("postgres", SERVERS, charts / "postgres", values={"image.tag": tag["postgres"]}),
+        Release(
+            "bigquery-emulator", SERVERS, charts / "bigquery-emulator", values={"image.tag": tag["bigquery-emulator"]}
+        ),
+        Release(
+            "spark-operator",
+            "spark-operator",
+            _operator_chart(),
+            charts / "spark-operator" / "values.yaml",
+            values={"image.tag": tag["spark-operator"]},
+        ),
+    ]
+
+
+def _prerequisites() -> str:
+    script = REQUIREMENTS / "check-prerequisites.sh"
+    done = subprocess.run([script, "--cluster"], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise ClusterError(done.stderr.strip())
+    return ""
+
+
+def _tools() -> str:
+    built = [module for module in ("kind", "helm") if go_programs.build(module)]
+    return f"built {' and '.join(built)}" if built else ""
+
+
+def _node() -> str:
+    if kind.node_state() == "exited":
+        kind.start()
+    if kind.is_complete():
+        return ""
+    image = os.environ.get("NODE_IMAGE")
+    if not image:
+        build(node_image())
+        image = node_image().reference()
+    kind.create(image)
+    return "made"
+
+
+def _images() -> str:
+    loaded = kind.loaded_images()
+    new = [name for name, image in workload_images().items() if ensure_loaded(image, loaded)]
+    return f"loaded {', '.join(new)}" if new else ""
+
+
+def _namespaces() -> str:
+    apply(_api(), list(read_manifests(sorted((CHECKOUT / "manifests" / "namespaces").glob("*.yaml")))))
+    return ""
+
+
+def _secrets() -> str:
+    made = ensure_secrets(CoreV1Api(_api()))
+    return f"made {', '.join(made)}" if made else ""
+
+
+def _definitions() -> str:
+    apply(_api(), list(read_manifests(sorted((_operator_chart() / "crds").glob("*.yaml")))))
+    return ""
+
+
+def _install(release: Release) -> Callable[[], str]:
+    return lambda: "installed" if ensure_installed(CoreV1Api(_api()), release) else ""
+
+
+def _operator_chart() -> Path:
+    return go_programs.module_directory("spark-operator", OPERATOR_MODULE) / "charts" / "spark-operator-chart"
+
+
+def _api() -> ApiClient:
+    client: ApiClient = config.new_client_from_config(context=kind.CONTEXT)
+    return client
+
+
+def main() -> int:
+    """Go all the way up; exit code 1 with a message at the first step that fails."""
+    started = time.monotonic()
+    for step in steps():
+        begun = time.monotonic()
+        _say(f"{step.name} …")
+        try:
+            result = step.do()
+        except (UserAnalyticsError, OSError) as error:
+            _say(f"{step.name}: {error}")
+            return 1
+        _say(f"{step.name}: {result or 'ready'} ({time.monotonic() - begun:.0f} s)")
+    _say(f"The cluster is up after {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())
