@@ -43,7 +43,8 @@ clean: ## Stop what runs here and remove all data and environments of this check
 	elif compgen -G '.run/processes/*.json' >/dev/null; then \
 	  echo "Something may still run here, and $(VENV) lacks what stops it: run \`make setup\`, then clean again." >&2; exit 1; \
 	fi
-	@rm -rf .run $(VENV) .venv-airflow build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	@rm -rf .run $(VENV) .venv-airflow build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info \
+	  user_analytics/sentiment/_kernel.so
 
 ##@ Development
 

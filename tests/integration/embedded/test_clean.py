@@ -77,6 +77,17 @@ def test_the_chosen_run_directory_goes_with_what_runs_there(
     assert not (checkout / ".venv").exists()
 
 
+def test_the_compiled_kernel_goes_with_the_environment_that_made_it(checkout: Path) -> None:
+    kernel = checkout / "user_analytics" / "sentiment" / "_kernel.so"
+    kernel.parent.mkdir(parents=True)
+    kernel.touch()
+
+    done = clean(checkout)
+
+    assert done.returncode == 0, done.stderr
+    assert list(kernel.parent.iterdir()) == []
+
+
 def test_the_default_run_directory_goes_as_well_when_another_one_is_chosen(
     checkout: Path, left_running: subprocess.Popen[bytes]
 ) -> None:
