@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import structlog
 
 from user_analytics.errors import ModelError
@@ -16,9 +18,12 @@ log = structlog.get_logger()
 def put_model(store: Store, folder: Path) -> str:
     """Put `model.parquet` of a folder, and the card made from it, under the key of its version; returns the version.
 
-    A version is the digest of its content: putting one again changes nothing, and no other model can take its
-    place. The card goes first, so that a version that can be loaded has one. Raises ModelError when the file
-    cannot be read, is no sound model or was never validated, LakeError when the store refuses.
+    A version is the first 8 digits of the SHA-256 of a model's content, so that two models may share one: the first
+    keeps it. Putting a model again leaves the model as it is and writes its card anew, in the words of the
+    user-analytics that is installed. The card goes first, so that a version that can be loaded has one.
+
+    Raises ModelError when the file cannot be read, is no sound model or was never validated, or when another
+    model has its version; LakeError when the store refuses.
     """
     path = folder / FILE_NAME
     try:
@@ -28,8 +33,31 @@ def put_model(store: Store, folder: Path) -> str:
     model = decode_model(body, str(path))
     if model.validation is None:
         raise ModelError(f"{path} does not say how well it does: train it by `user-analytics train`")
+    key = keys.model_file(model.version)
+    _check_place(store, key, _sha256(body))
     store.put(keys.model_plot(model.version), calibration_plot(model.validation).encode())
     store.put(keys.model_card(model.version), model_card(model, model.validation, len(body)).encode())
-    store.put(keys.model_file(model.version), body)
-    log.info("model put", version=model.version, url=f"{store.url}/{keys.model_file(model.version)}")
+    store.put(key, body)
+    log.info("model put", version=model.version, url=f"{store.url}/{key}")
     return model.version
+
+
+def _check_place(store: Store, key: str, sha256: str | None) -> None:
+    """A damaged file may be replaced, for nothing can load it."""
+    stored = store.get(key)
+    there = None if stored is None else _sha256(stored)
+    if there not in (None, sha256):
+        raise ModelError(
+            f"{store.url}/{key} holds another model of the same version, with the SHA-256 {there} and not {sha256}: "
+            "train again with a row more or less, which gives another version, or delete it if nothing was judged by it"
+        )
+
+
+def _sha256(body: bytes) -> str | None:
+    """The digest that a model file gives of its content; None when it is no such file."""
+    try:
+        metadata = pq.read_schema(pa.BufferReader(body)).metadata or {}
+    except (pa.ArrowException, OSError):
+        return None
+    digest = metadata.get(b"sha256")
+    return digest.decode() if digest else None

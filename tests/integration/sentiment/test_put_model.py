@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from user_analytics.errors import ModelError
+from user_analytics.lake import keys
 from user_analytics.lake.store import Store
 from user_analytics.sentiment.model import Coefficients, encode_model, load_model
 from user_analytics.sentiment.put_model import put_model
@@ -38,12 +39,42 @@ def test_a_model_is_loaded_from_where_it_was_put_with_its_card_beside_it(lake: S
     assert (stored[f"{prefix}/calibration.svg"] or b"").startswith(b"<svg ")
 
 
-def test_putting_it_again_changes_nothing(lake: Store, folder: Path) -> None:
+def test_putting_it_again_with_the_same_package_changes_nothing(lake: Store, folder: Path) -> None:
     first = put_model(lake, folder)
     before = content(lake)
 
     assert put_model(lake, folder) == first
     assert content(lake) == before
+
+
+def test_putting_it_again_writes_its_card_anew(lake: Store, folder: Path) -> None:
+    version = put_model(lake, folder)
+    before = content(lake)
+    lake.put(keys.model_card(version), b"in the words of an earlier version of the package")
+
+    put_model(lake, folder)
+    assert content(lake) == before
+
+
+def test_another_model_of_the_same_version_keeps_its_place(lake: Store, folder: Path) -> None:
+    # a version is 8 digits of 64: what two contents that share them look like, without a search for such two
+    version = put_model(lake, folder)
+    coefficients = Coefficients(["bleak"], np.array([9.0]), np.array([1.0]), 0.25)
+    lake.put(keys.model_file(version), encode_model(coefficients, PACKAGED.training, PACKAGED.validation))
+    lake.delete(keys.model_card(version))
+    before = content(lake)
+
+    with pytest.raises(ModelError, match=rf"models/sentiment/{version}/model\.parquet holds another model .*SHA-256"):
+        put_model(lake, folder)
+    assert content(lake) == before
+
+
+def test_a_damaged_file_in_its_place_is_replaced(lake: Store, folder: Path) -> None:
+    version = put_model(lake, folder)
+    lake.put(keys.model_file(version), b"no model")
+
+    put_model(lake, folder)
+    assert lake.get(keys.model_file(version)) == (folder / "model.parquet").read_bytes()
 
 
 def test_what_is_no_sound_model_is_not_put(lake: Store, folder: Path) -> None:
