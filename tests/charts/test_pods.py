@@ -106,6 +106,12 @@ def test_a_volume_outlives_its_release(ours: Rendered) -> None:
             }
 
 
+def test_a_version_that_cannot_start_is_replaced_by_the_next(ours: Rendered) -> None:
+    for item in ours:
+        # the other policy waits for each pod to be ready, also for one that never will be
+        assert item["kind"] != "StatefulSet" or item["spec"]["podManagementPolicy"] == "Parallel"
+
+
 def test_no_secret_is_made_by_a_chart_or_stands_in_one(ours: Rendered) -> None:
     for item in ours:
         assert item["kind"] != "Secret"
