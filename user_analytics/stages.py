@@ -289,9 +289,11 @@ def _run_side_by_side(run_dir: Path, progress: StageProgress, programs: Sequence
                     running.remove((program, stage, process))
                     progress.end(stage)
     finally:
-        for _, stage, process in running:
-            process.stop()
+        # Said first: to stop them may take seconds.
+        for _, stage, _ in running:
             progress.end(stage, failed=True)
+        for _, _, process in running:
+            process.stop()
 
 
 def _conclude(program: _Program, stage: Stage, process: RunningProgram) -> None:

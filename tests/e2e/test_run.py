@@ -191,9 +191,12 @@ def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine,
         wait_for_stage(run, "movie_review")
         os.kill(recorded_processes(command_line.run_dir)["emulator"], signal.SIGKILL)
         killed = time.monotonic()
-        _, said = run.communicate(timeout=120)
+        assert run.stderr is not None
+        failed = next(line for line in run.stderr if line.startswith("movie_review: "))
         seconds = time.monotonic() - killed
+        _, said = run.communicate(timeout=120)
     assert run.returncode == 1
+    assert failed.startswith("movie_review: failed")
     log = command_line.run_dir / "logs" / "emulator.log"
     assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
     assert seconds < 20
