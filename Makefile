@@ -18,7 +18,6 @@ LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review
 VENV := .venv
 BIN := $(VENV)/bin
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
-JARS := $(addprefix $(CACHE)/jars/,$(shell sed -n 's/^[^\#:]*:\([^:]*\):\([^ ]*\) .*/\1-\2.jar/p' requirements/jars.txt))
 include requirements/versions.env
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
@@ -33,7 +32,7 @@ run: setup ## Run the whole pipeline here: ingest, Spark, BigQuery, views, repor
 	  $(if $(strip $(DATE)),--date '$(strip $(DATE))') --mode '$(strip $(MODE))' $(ARGS)
 
 .PHONY: setup
-setup: $(VENV)/.embedded $(JARS) ## Install what `make run` needs into .venv and the jars into the cache (done by it when needed)
+setup: $(VENV)/.embedded jars ## Install what `make run` needs into .venv and the jars into the cache (done by it when needed)
 
 .PHONY: clean
 clean: ## Stop what runs here and remove all data and environments of this checkout (not the caches)
@@ -76,7 +75,7 @@ format: dev ## Rewrite Python and SQL in the house style
 	$(BIN)/sqlfluff fix --disable-progress-bar sql
 
 .PHONY: dev
-dev: $(VENV)/.dev $(JARS) ## Install what tests and lint need into .venv
+dev: $(VENV)/.dev jars ## Install what tests and lint need into .venv
 
 .PHONY: test-tools
 test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source), Debian's Postgres 15 and Chromium
@@ -166,7 +165,8 @@ $(VENV)/.benchmarks: $(VENV)/.dev requirements/benchmarks.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/benchmarks.txt
 	@touch $@
 
-$(JARS) &: | $(VENV)/.uv
+.PHONY: jars
+jars: $(VENV)/.uv
 	@$(BIN)/python -m user_analytics.spark.jars
 
 $(MINIO): | $(VENV)/.uv

@@ -16,7 +16,7 @@ AVAILABLE = Decimal("1.800")
 
 def quantity(text: str) -> Decimal:
     """A quantity as Kubernetes writes it, in cores or bytes."""
-    return Decimal(parse_quantity(text))  # type: ignore[no-untyped-call]
+    return Decimal(parse_quantity(text))
 
 
 def total(objects: list[Object], kind: str, resource: str) -> Decimal:

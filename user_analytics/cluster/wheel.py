@@ -12,7 +12,10 @@ from user_analytics.errors import ClusterError
 
 CHECKOUT = REQUIREMENTS.parent
 WHEELS = CHECKOUT / "build" / "wheels"
-SOURCES = ("user_analytics", "sql", "pyproject.toml", "hatch_build.py", "README.md", "requirements/build.txt")
+SOURCES = (
+    *("user_analytics", "sql", "manifests/templates"),
+    *("pyproject.toml", "hatch_build.py", "README.md", "requirements/build.txt"),
+)
 # Left out of the wheel by pyproject.toml, or made anew for it.
 LEFT_OUT = ("user_analytics/cluster/", "user_analytics/sentiment/_kernel.so")
 

@@ -1,7 +1,7 @@
 """The jars that Spark needs besides its own, as `requirements/jars.txt` pins them, in the user's cache.
 
-`python -m user_analytics.spark.jars` fetches them with Maven; those that are there and unaltered stay. It
-runs before any package is installed, from the checkout: standard library only.
+`python -m user_analytics.spark.jars` fetches them with Maven; those that are there and unaltered stay, without
+a word. `make setup` runs it each time, before any package is installed, from the checkout: standard library only.
 """
 
 import hashlib
@@ -92,13 +92,13 @@ def _sha256(path: Path) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch all pinned jars; exit code 1 with a message when one cannot be had."""
+    """Fetch the pinned jars that are missing or altered; exit code 1 with a message when one cannot be had."""
     pins = Path(arguments[0]) if arguments else PINS
     directory = cache_directory()
     try:
         for jar in pinned(pins):
-            fetched = fetch(jar, directory)
-            print(f"{'Fetched' if fetched else 'Have'} {jar.file_name} in {directory}")  # noqa: T201
+            if fetch(jar, directory):
+                print(f"Fetched {jar.file_name} in {directory}")  # noqa: T201
     except (JarError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -27,7 +27,7 @@ def checkout(tmp_path: Path) -> Path:
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     (folder / "requirements").mkdir()
-    for name in ("Makefile", "requirements/jars.txt"):
+    for name in ("Makefile", "requirements/versions.env"):
         shutil.copy(CHECKOUT / name, folder / name)
     return folder
 

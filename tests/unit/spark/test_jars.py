@@ -64,7 +64,7 @@ def test_a_jar_is_fetched_once(maven: Maven, cache: Path, pins: Path, capsys: py
     maven.gives(CONTENT)
     assert [jars.main([str(pins)]) for _ in range(2)] == [0, 0]
     assert [path.name for path in cache.iterdir()] == ["thing-1.2.jar"]
-    assert capsys.readouterr().out == f"Fetched thing-1.2.jar in {cache}\nHave thing-1.2.jar in {cache}\n"
+    assert capsys.readouterr().out == f"Fetched thing-1.2.jar in {cache}\n"
     assert maven.calls == 1
 
 
@@ -112,6 +112,23 @@ def test_it_runs_before_any_package_is_installed(maven: Maven, cache: Path, pins
     without_site_packages = [sys.executable, "-S", "-m", "user_analytics.spark.jars", str(pins)]
     subprocess.run(without_site_packages, cwd=CHECKOUT, check=True)
     assert (cache / "thing-1.2.jar").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("half", [None, b"half a j"], ids=["emptied", "altered"])
+def test_make_setup_notices_what_became_of_the_cache(maven: Maven, cache: Path, half: bytes | None) -> None:
+    maven.fails()
+    if half is not None:
+        cache.mkdir(parents=True)
+        for jar in jars.pinned():
+            (cache / jar.file_name).write_bytes(half)
+
+    all_else_is_done = ["--assume-old=.venv/.uv", "--assume-old=.venv/.embedded"]
+    ended = subprocess.run(
+        ["make", "setup", *all_else_is_done], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode != 0
+    assert f"could not fetch {jars.pinned()[0].coordinates}" in ended.stderr
 
 
 def test_every_pinned_jar_is_pinned_well() -> None:
