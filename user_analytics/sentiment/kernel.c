@@ -12,27 +12,27 @@
 
 enum { LONGEST_ENTITY_NAME = 8, LONGEST_NGRAM = 3, COMMON_COUNTS = 32, WAITING = 256 };
 
-/* A place of the hash table of a model's n-grams. */
-typedef struct {
-    uint64_t ngram;  /* its hash; 0: the place is free */
-    uint32_t number; /* of the n-gram in the model */
-    uint32_t count;  /* occurrences in the text at hand; 0 between texts */
-} place;
-
+/* An n-gram of a model. */
 typedef struct {
     float weight;
     float idf;
-} coefficients;
+    uint32_t count; /* occurrences in the text at hand; 0 between texts */
+} ngram;
 
+/* The n-grams' hash table: a place holds the upper bits of a hash and, in the lower ones, the n-gram's number + 1; or
+   0, if it is free. Small, since most of the time goes into waiting for it. */
 typedef struct {
-    place *places;
-    uint64_t last_place;              /* number of places - 1, which is a power of two - 1 */
-    uint64_t *filter;                 /* bits; those of the model's n-grams are set: most others end here */
-    uint64_t last_bit;                /* number of bits - 1, likewise */
-    const coefficients *coefficients; /* of each n-gram */
-    uint32_t *found;                  /* room for the number of a place for each n-gram */
+    uint64_t *places;
+    uint64_t last_place; /* number of places - 1, which is a power of two - 1 */
+    uint64_t *filter;    /* bits; those of the model's n-grams are set: most others end here */
+    uint64_t last_bit;   /* number of bits - 1, likewise */
+    ngram *ngrams;
+    uint32_t *found;     /* room for the number of each n-gram */
     double bias;
 } model;
+
+#define NUMBER_BITS 24
+#define NUMBER (((uint64_t)1 << NUMBER_BITS) - 1)
 
 /* --- words --------------------------------------------------------------------------------------------- */
 
@@ -232,22 +232,22 @@ static inline uint64_t joined(uint64_t before, uint64_t word) {
     return hash | 1;
 }
 
-static inline bool may_be_known(const model *model, uint64_t ngram) {
-    uint64_t bit = (ngram >> 20) & model->last_bit;
+static inline bool may_be_known(const model *model, uint64_t hash) {
+    uint64_t bit = (hash >> 20) & model->last_bit;
     return model->filter[bit >> 6] >> (bit & 63) & 1;
 }
 
 /* Where to look for an n-gram first. */
-static inline uint64_t place_number(const model *model, uint64_t ngram) {
-    return (ngram ^ (ngram >> 32)) & model->last_place;
+static inline uint64_t *first_place(const model *model, uint64_t hash) {
+    return &model->places[(hash ^ (hash >> 32)) & model->last_place];
 }
 
 /* The place of an n-gram, or the free one where it would be. */
-static inline place *place_of(const model *model, uint64_t ngram) {
-    uint64_t number = place_number(model, ngram);
-    while (model->places[number].ngram != 0 && model->places[number].ngram != ngram)
-        number = (number + 1) & model->last_place;
-    return &model->places[number];
+static inline uint64_t *place_of(const model *model, uint64_t hash) {
+    uint64_t *place = first_place(model, hash);
+    while (*place != 0 && (*place ^ hash) >> NUMBER_BITS != 0)
+        place = &model->places[(uint64_t)(place + 1 - model->places) & model->last_place];
+    return place;
 }
 
 /* Put n-grams, words with one space between two, into an empty model with more places than n-grams. Returns
@@ -257,10 +257,9 @@ int64_t put_ngrams(model *model, const uint8_t *bytes, const int64_t *offsets, i
         const uint8_t *at = bytes + offsets[ngram], *end = bytes + offsets[ngram + 1];
         uint64_t word, hash = 0;
         for (bool first = true; next_word(&at, end, &word, NULL); first = false) hash = first ? word : joined(hash, word);
-        place *place = place_of(model, hash);
-        if (place->ngram != 0) return ngram;
-        place->ngram = hash;
-        place->number = (uint32_t)ngram;
+        uint64_t *place = place_of(model, hash);
+        if (*place != 0) return ngram;
+        *place = (hash & ~NUMBER) | (uint64_t)(ngram + 1);
         uint64_t bit = (hash >> 20) & model->last_bit;
         model->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
     }
@@ -271,7 +270,7 @@ int64_t put_ngrams(model *model, const uint8_t *bytes, const int64_t *offsets, i
 
 /* N-grams of the text at hand that wait to be looked up: one by one, each would wait for memory. */
 typedef struct {
-    uint64_t ngrams[WAITING + LONGEST_NGRAM];
+    uint64_t hashes[WAITING + LONGEST_NGRAM];
     int waiting;
     uint32_t found; /* different n-grams of the model so far */
 } search;
@@ -279,17 +278,21 @@ typedef struct {
 static void look_up(const model *model, search *search) {
     int likely = 0;
     for (int each = 0; each < search->waiting; each++) {
-        uint64_t ngram = search->ngrams[each];
-        search->ngrams[likely] = ngram;
-        likely += may_be_known(model, ngram);
+        uint64_t hash = search->hashes[each];
+        search->hashes[likely] = hash;
+        likely += may_be_known(model, hash);
     }
-    for (int each = 0; each < likely; each++)
-        __builtin_prefetch(&model->places[place_number(model, search->ngrams[each])]);
+    for (int each = 0; each < likely; each++) __builtin_prefetch(first_place(model, search->hashes[each]));
+    int known = 0;
     for (int each = 0; each < likely; each++) {
-        place *place = place_of(model, search->ngrams[each]);
-        if (place->ngram == 0 || place->count++ != 0) continue;
-        model->found[search->found++] = (uint32_t)(place - model->places);
-        __builtin_prefetch(&model->coefficients[place->number]);
+        uint64_t number = *place_of(model, search->hashes[each]) & NUMBER;
+        search->hashes[known] = number - 1;
+        known += number != 0;
+        if (number != 0) __builtin_prefetch(&model->ngrams[number - 1]);
+    }
+    for (int each = 0; each < known; each++) {
+        uint32_t number = (uint32_t)search->hashes[each];
+        if (model->ngrams[number].count++ == 0) model->found[search->found++] = number;
     }
     search->waiting = 0;
 }
@@ -300,9 +303,9 @@ static double logit(const model *model, const double *log_of, const uint8_t *at,
     uint64_t word, last = 0, last_two = 0; /* 0: none */
     while (next_word(&at, end, &word, NULL)) {
         uint64_t two = joined(last, word), three = joined(last_two, word);
-        search.ngrams[search.waiting++] = word;
-        if (last) search.ngrams[search.waiting++] = two;
-        if (last_two) search.ngrams[search.waiting++] = three;
+        search.hashes[search.waiting++] = word;
+        if (last) search.hashes[search.waiting++] = two;
+        if (last_two) search.hashes[search.waiting++] = three;
         last_two = last ? two : 0;
         last = word;
         if (search.waiting >= WAITING) look_up(model, &search);
@@ -310,13 +313,12 @@ static double logit(const model *model, const double *log_of, const uint8_t *at,
     look_up(model, &search);
     double product = 0, squares = 0;
     for (uint32_t each = 0; each < search.found; each++) {
-        place *place = &model->places[model->found[each]];
-        const coefficients *of = &model->coefficients[place->number];
-        double tf = 1 + (place->count < COMMON_COUNTS ? log_of[place->count] : log(place->count));
+        ngram *of = &model->ngrams[model->found[each]];
+        double tf = 1 + (of->count < COMMON_COUNTS ? log_of[of->count] : log(of->count));
         double tfidf = tf * of->idf;
         product += tfidf * of->weight;
         squares += tfidf * tfidf;
-        place->count = 0;
+        of->count = 0;
     }
     return search.found ? model->bias + product / sqrt(squares) : NAN;
 }

@@ -11,7 +11,8 @@ from user_analytics.errors import ModelError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
 
-_PLACE = np.dtype([("ngram", np.uint64), ("number", np.uint32), ("count", np.uint32)])
+_NGRAM = np.dtype([("weight", np.float32), ("idf", np.float32), ("count", np.uint32)])
+_MOST_NGRAMS = (1 << 24) - 1
 # At most two places in three are taken; a look for an n-gram that is not there gets past the filter one time in ten.
 _PLACES_PER_NGRAM = 1.5
 _FILTER_BITS_PER_PLACE = 8
@@ -25,7 +26,7 @@ class _Model(ctypes.Structure):
         ("last_place", ctypes.c_uint64),
         ("filter", ctypes.c_void_p),
         ("last_bit", ctypes.c_uint64),
-        ("coefficients", ctypes.c_void_p),
+        ("ngrams", ctypes.c_void_p),
         ("found", ctypes.c_void_p),
         ("bias", ctypes.c_double),
     )
@@ -73,18 +74,21 @@ class NgramTable:
         self, ngrams: pa.StringArray, weights: NDArray[np.float32], idf: NDArray[np.float32], bias: float
     ) -> None:
         """All three are aligned; raises ModelError for n-grams that have the same hash (an n-gram twice, say)."""
+        if len(ngrams) > _MOST_NGRAMS:
+            raise ModelError(f"{len(ngrams):,} n-grams are more than the {_MOST_NGRAMS:,} that can be told apart")
         places = 1 << int(len(ngrams) * _PLACES_PER_NGRAM).bit_length()
         filter_bits = max(64, places * _FILTER_BITS_PER_PLACE)
-        self._places = np.zeros(places, _PLACE)
+        self._places = np.zeros(places, np.uint64)
         self._filter = np.zeros(filter_bits // 64, np.uint64)
-        self._coefficients = np.column_stack([weights, idf]).astype(np.float32)
+        self._ngrams = np.zeros(len(ngrams), _NGRAM)
+        self._ngrams["weight"], self._ngrams["idf"] = weights, idf
         self._found = np.empty(len(ngrams), np.uint32)
         self._model = _Model(
             self._places.ctypes.data,
             places - 1,
             self._filter.ctypes.data,
             filter_bits - 1,
-            self._coefficients.ctypes.data,
+            self._ngrams.ctypes.data,
             self._found.ctypes.data,
             bias,
         )

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from user_analytics.sentiment.model import (
 )
 from user_analytics.sentiment.review_files import TEXT_COLUMN, open_reviews
 from user_analytics.sentiment.score import score
+from user_analytics.sentiment.written_aside import written_aside
 
 CARD_NAME, PLOT_NAME = "model_card.md", "calibration.svg"
 LABEL_COLUMN, SOURCE_COLUMN = "label", "source"
@@ -119,15 +120,10 @@ def train(
 
 def _replace(contents: Mapping[Path, bytes]) -> None:
     """Write files aside and rename them when all are there: whatever stops this, no file is half written."""
-    aside = {path: path.with_name(f".{path.name}.{uuid4().hex}") for path in contents}
-    try:
-        for path, body in contents.items():
-            aside[path].write_bytes(body)
-        for path, written in aside.items():
-            written.replace(path)
-    finally:
-        for written in aside.values():
-            written.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        aside = {stack.enter_context(written_aside(path)): body for path, body in contents.items()}
+        for path, body in aside.items():
+            path.write_bytes(body)
 
 
 def _read_labelled(paths: Sequence[Path]) -> tuple[list[TrainingFile], _Reviews]:
