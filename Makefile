@@ -116,6 +116,23 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml, and requirements
 	compile requirements/airflow.in -o requirements/airflow.txt; \
 	requirements/lock-go.sh
 
+##@ Cluster
+
+.PHONY: cluster-tools
+cluster-tools: ## Install on Debian what the cluster needs (podman, debootstrap), and build kind, Helm and the checks from source
+	@requirements/install-cluster-tools.sh
+	@$(MAKE) --no-print-directory $(VENV)/.cluster
+	@requirements/check-prerequisites.sh --cluster >/dev/null
+	@$(BIN)/python -m user_analytics.cluster.go_programs kind helm kubeconform kube-score
+
+.PHONY: cluster-up
+cluster-up: $(VENV)/.cluster
+	@$(BIN)/python -m user_analytics.cluster.up
+
+.PHONY: cluster-down
+cluster-down: $(VENV)/.cluster
+	@$(BIN)/python -m user_analytics.cluster.down
+
 ##@ Images
 
 .PHONY: images
