@@ -129,6 +129,10 @@ cluster-tools: ## Install on Debian what the cluster needs (podman, debootstrap)
 cluster-up: $(VENV)/.cluster
 	@$(BIN)/python -m user_analytics.cluster.up
 
+.PHONY: cluster-status
+cluster-status: $(VENV)/.cluster
+	@$(BIN)/python -m user_analytics.cluster.status
+
 .PHONY: cluster-down
 cluster-down: $(VENV)/.cluster
 	@$(BIN)/python -m user_analytics.cluster.down

@@ -8,6 +8,7 @@ any package is installed, from the checkout: standard library only.
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,10 @@ def build(module: str) -> bool:
     with _sole_builder(module):
         if all(program.file.is_file() for program in wanted):
             return False
-        with tempfile.TemporaryDirectory(dir=cache_directory(), prefix=".build-") as directory:
+        prefix = f".build-{module}-"
+        for left in cache_directory().glob(f"{prefix}*"):
+            shutil.rmtree(left)  # by a builder that was killed
+        with tempfile.TemporaryDirectory(dir=cache_directory(), prefix=prefix) as directory:
             _compile(module, [program.package for program in wanted], directory)
             built = list(Path(directory).iterdir())
             for program in wanted:
