@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ NODE = f"{CLUSTER}-control-plane"
 CONTEXT = f"kind-{CLUSTER}"
 # kind's own network; all kind clusters of the machine share it.
 NETWORK = "kind"
+START_SECONDS = 120.0
 
 
 def node_state() -> str | None:
@@ -42,8 +44,11 @@ def create(image: str) -> None:
 
 
 def start() -> None:
-    """Start the container of a node that was stopped, by a restart of the machine for instance."""
+    """Start the container of a node that was stopped, by a restart of the machine for instance, and wait for its API."""
     run("start", NODE)
+    deadline = time.monotonic() + START_SECONDS
+    while not is_complete() and time.monotonic() < deadline:
+        time.sleep(1)
 
 
 def delete() -> None:
