@@ -44,7 +44,7 @@ def create(image: str) -> None:
 
 
 def start() -> None:
-    """Start the container of a node that was stopped, by a restart of the machine for instance, and wait for its API."""
+    """Start the container of a node that was stopped, as by a restart of the machine, and wait for its API."""
     run("start", NODE)
     deadline = time.monotonic() + START_SECONDS
     while not is_complete() and time.monotonic() < deadline:
