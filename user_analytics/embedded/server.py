@@ -1,5 +1,6 @@
 """What the servers of the embedded stack have in common: each is a program that runs until it is stopped."""
 
+import http.client
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import ClassVar, Self
@@ -44,3 +45,15 @@ class Server(ABC):
         if self._program is None or (exit_code := self._program.exit_code()) is None:
             return None
         return f"{self.title} ended with exit code {exit_code} (its log: {self._program.log_file})"
+
+
+def is_healthy(host: str, port: int, path: str) -> bool:
+    """Whether an HTTP server says at its health path that it takes requests."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,6 +1,5 @@
 """The BigQuery emulator as a local process, with its tables under `RUN_DIR/warehouse/`."""
 
-import http.client
 import json
 import os
 import sys
@@ -8,7 +7,7 @@ import time
 from pathlib import Path
 
 from user_analytics.embedded.processes import RunningProgram, free_port, recorded_processes, start
-from user_analytics.embedded.server import Server
+from user_analytics.embedded.server import Server, is_healthy
 from user_analytics.errors import StackError
 from user_analytics.settings import Settings
 
@@ -82,14 +81,7 @@ class EmulatorServer(Server):
 
     def is_ready(self) -> bool:
         """Whether it says that it takes requests."""
-        connection = http.client.HTTPConnection(REST_HOST, self._ports[0], timeout=5)
-        try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return is_healthy(REST_HOST, self._ports[0], "/readyz")
 
     def complete(self, settings: Settings) -> Settings:
         """`settings` with this emulator as the warehouse."""
