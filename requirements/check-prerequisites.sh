@@ -43,8 +43,9 @@ if [ "${1:-}" = --tests ] || [ "${1:-}" = --cluster ]; then
 fi
 
 if [ "${1:-}" = --cluster ]; then
-  if ! command -v podman >/dev/null && ! command -v docker >/dev/null; then
-    problem "podman or docker" podman runc containernetworking-plugins iptables
+  # docker's client alone does not make a container
+  if ! command -v podman >/dev/null && ! docker info >/dev/null 2>&1; then
+    problem "podman, or docker with its engine running" podman runc containernetworking-plugins iptables
   fi
   if [ -z "${BASE_IMAGE:-}" ] && ! command -v debootstrap >/dev/null; then
     problem "debootstrap (makes the images' base; or BASE_IMAGE=debian:bookworm-slim where a registry can be reached)" debootstrap

@@ -8,7 +8,8 @@ run_as_root() {
 }
 
 packages=()
-if ! command -v podman >/dev/null && ! command -v docker >/dev/null; then
+# docker's client alone does not make a container
+if ! command -v podman >/dev/null && ! docker info >/dev/null 2>&1; then
   packages+=(podman runc containernetworking-plugins iptables)
 fi
 command -v debootstrap >/dev/null || packages+=(debootstrap)

@@ -42,7 +42,7 @@ def test_what_the_cluster_needs_is_said_with_what_installs_it(bare_machine: Path
     done = check(bare_machine, "--cluster")
 
     assert done.returncode == 1
-    for what in ("Go 1.21", "podman or docker", "debootstrap"):
+    for what in ("Go 1.21", "podman, or docker", "debootstrap"):
         assert f"  - {what}" in done.stderr
     assert "make cluster-tools" in done.stderr
 
