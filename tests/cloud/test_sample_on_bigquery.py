@@ -13,7 +13,7 @@ import pytest
 from google.cloud import bigquery
 
 from tests import oracle
-from tests.e2e.command_line import CommandLine
+from tests.fixtures.command_line import CommandLine
 from user_analytics.embedded.postgres import remove_data
 
 SAMPLE = Path(__file__).parents[2] / "data"

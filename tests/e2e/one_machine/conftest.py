@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.command_line import CommandLine
+from tests.fixtures.command_line import CommandLine
 from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import stop_leftovers
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import generate
-from tests.e2e.command_line import CommandLine, wait_for_stage
+from tests.fixtures.command_line import CommandLine, wait_for_stage
 from user_analytics.embedded.postgres import remove_data
 
 pytestmark = pytest.mark.timeout(900)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import oracle
-from tests.e2e.command_line import CommandLine
+from tests.fixtures.command_line import CommandLine
 
 if not os.environ.get("REAL_DATA"):
     pytest.skip("REAL_DATA (folder of real input files) is not set", allow_module_level=True)

@@ -8,7 +8,7 @@ import pytest
 
 from data import generate
 from tests import oracle
-from tests.e2e.command_line import CommandLine
+from tests.fixtures.command_line import CommandLine
 
 # Arrives after the run of its day; 12346 is one of the twenty customers.
 LATE = "999999,10001,LATE,1000,2010-12-05 17:00:00,123.457,12346,United Kingdom"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from data import generate
-from tests.e2e.command_line import CommandLine, assert_nothing_runs, processes_of, wait_for_stage
+from tests.fixtures.command_line import CommandLine, assert_nothing_runs, processes_of, wait_for_stage
 from user_analytics.embedded.processes import recorded_processes
 from user_analytics.embedded.stack import embedded_stack
 from user_analytics.settings import Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import user_analytics
-from tests.e2e.command_line import CommandLine
+from tests.fixtures.command_line import CommandLine
 
 NOBODY = 65534
 PACKAGE = Path(user_analytics.__file__).parent
