@@ -11,12 +11,13 @@ REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. b
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
 DATE ?=             ## run: logical date, YYYY-MM-DD; default: the latest invoice day
 MODE ?= full        ## run: full or incremental
-ARGS ?=             ## run, test: further arguments for user-analytics run, or for pytest
+ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest
 ROWS ?= 1000000     ## bench-extraction: rows of the table
 LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review_str, label 0 or 1, source), CSV or Parquet
 
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
@@ -48,11 +49,15 @@ clean: ## Stop what runs here and remove all data and environments of this check
 ##@ Development
 
 .PHONY: check
-check: lint test ## Lint and test: what has to pass before a change lands
+check: lint test test-run ## Lint and test: what has to pass before a change lands
 
 .PHONY: test
-test: dev ## Run all tests with coverage; skipped ones are listed with their reason
-	@$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
+test: dev ## Run unit, integration and chart tests with coverage; skipped ones are listed with their reason
+	@$(PYTEST) --cov --cov-report=term $(ARGS)
+
+.PHONY: test-run
+test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
+	@$(PYTEST) tests/e2e/one_machine $(ARGS)
 
 .PHONY: test-cloud
 test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project
@@ -78,7 +83,8 @@ format: dev ## Rewrite Python and SQL in the house style
 dev: $(VENV)/.dev jars ## Install what tests and lint need into .venv
 
 .PHONY: test-tools
-test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source), Debian's Postgres 15 and Chromium
+test-tools: $(VENV)/.uv ## Install what the tests start: Postgres 15, Chromium, and built from source MinIO, Helm and a Kubernetes API server
+	@requirements/check-prerequisites.sh --tests >/dev/null
 	@packages=; \
 	[ -x $(POSTGRES_15) ] || packages+=" postgresql-15"; \
 	[ -x $(CHROMIUM) ] || packages+=" chromium"; \
@@ -88,7 +94,10 @@ test-tools: $(MINIO) ## Install what the tests start: MinIO (built from source),
 	  $$root apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
 	fi
-	@echo "MinIO, Postgres 15 and Chromium are there."
+	@$(BIN)/python -m user_analytics.cluster.go_programs minio helm kubeconform kube-score etcd kubernetes
+	@go -C requirements/go/kubernetes mod download k8s.io/kubernetes
+	@go -C requirements/go/spark-operator mod download github.com/kubeflow/spark-operator/v2
+	@echo "All that the tests start is there."
 
 .PHONY: bench-extraction
 bench-extraction: $(VENV)/.benchmarks $(MINIO) ## Measure `ingest purchases` beside psql, pandas and others, on the same Postgres and MinIO

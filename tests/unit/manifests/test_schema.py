@@ -51,7 +51,7 @@ def go_module_cache() -> Path:
     try:
         done = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True)
     except FileNotFoundError:
-        pytest.skip("go missing: make cluster-tools")
+        pytest.skip("go missing: make test-tools")
     return Path(done.stdout.strip())
 
 
@@ -77,7 +77,7 @@ def test_the_schema_is_that_of_the_pinned_operator() -> None:
     module = f"github.com/kubeflow/spark-operator/v2@{module_version('spark-operator')}"
     crd = go_module_cache() / module / "config" / "crd" / "bases" / CRD
     if not crd.is_file():
-        pytest.skip("the Spark Operator's module is missing: make cluster-tools")
+        pytest.skip("the Spark Operator's module is missing: make test-tools")
     checked_in = json.loads(SCHEMA.read_text())
 
     expected = strict_schema(yaml.load(crd.read_text(), yaml.CSafeLoader), checked_in["$comment"])
