@@ -9,9 +9,12 @@ SHELL := /bin/bash
 
 REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. bench-sentiment: texts to time (review_str)
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
-DATE ?=             ## run: logical date, YYYY-MM-DD; default: the latest invoice day
-MODE ?= full        ## run: full or incremental
-ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest
+DATE ?=             ## run, and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
+MODE ?= full        ## run, ingest: full or incremental
+ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest; stages: --set NAME=VALUE
+APP ?=              ## apply: movie-review or user-purchase
+VIEW ?= user_behaviour_metrics_view ## query: the view to print
+FORMAT ?= table     ## query: table, csv or json
 ROWS ?= 1000000     ## bench-extraction: rows of the table
 LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review_str, label 0 or 1, source), CSV or Parquet
 
@@ -145,6 +148,40 @@ cluster-status: $(VENV)/.cluster
 .PHONY: cluster-down
 cluster-down: $(VENV)/.cluster
 	@$(BIN)/python -m user_analytics.cluster.down
+
+##@ The pipeline on the cluster, stage by stage
+
+LAUNCH = @$(BIN)/python -m user_analytics.cluster.launch $(if $(strip $(DATE)),--date '$(strip $(DATE))')
+
+.PHONY: load-data
+load-data: $(VENV)/.cluster ## Put REVIEWS and PURCHASES into the cluster, or the sample when neither is given
+	@$(BIN)/python -m user_analytics.cluster.load_data $(if $(strip $(REVIEWS)),--reviews '$(strip $(REVIEWS))') \
+	  $(if $(strip $(PURCHASES)),--purchases '$(strip $(PURCHASES))')
+
+.PHONY: ingest
+ingest: $(VENV)/.cluster ## Ingest both sources for DATE, in Jobs
+	$(LAUNCH) ingest-reviews ingest-purchases --set mode='$(strip $(MODE))' $(ARGS)
+
+.PHONY: apply
+apply: $(VENV)/.cluster ## Run the SparkApplication APP for DATE: make apply APP=movie-review
+	@[ -n '$(strip $(APP))' ] || { echo "Name the application: make apply APP=movie-review (or user-purchase)" >&2; exit 2; }
+	$(LAUNCH) '$(strip $(APP))' $(ARGS)
+
+.PHONY: publish
+publish: $(VENV)/.cluster ## Audit and publish what is staged of DATE, in a Job
+	$(LAUNCH) publish $(ARGS)
+
+.PHONY: views
+views: $(VENV)/.cluster ## Create the four views, in a Job
+	$(LAUNCH) views $(ARGS)
+
+.PHONY: report
+report: $(VENV)/.cluster ## Write the report of DATE, in a Job
+	$(LAUNCH) report $(ARGS)
+
+.PHONY: query
+query: $(VENV)/.cluster ## Print a VIEW of the cluster's warehouse
+	@$(BIN)/python -m user_analytics.cluster.command_line query '$(strip $(VIEW))' --format '$(strip $(FORMAT))'
 
 ##@ Images
 

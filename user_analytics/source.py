@@ -97,6 +97,16 @@ def latest_invoice_day(settings: Settings) -> date:
     return latest
 
 
+def has_purchases(settings: Settings) -> bool:
+    """Whether the source holds the table with a row in it."""
+    with source_transaction(settings) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (TABLE,))
+        if cursor.fetchone() != (True,):
+            return False
+        cursor.execute(f"SELECT EXISTS (SELECT FROM {TABLE})")  # noqa: S608
+        return bool(cursor.fetchone() == (True,))
+
+
 def _replace(settings: Settings, header: list[str], file: BinaryIO, csv_path: Path) -> int:
     columns = ", ".join(header)  # checked to be column names
     with source_transaction(settings) as connection, connection.cursor() as cursor:

@@ -8,6 +8,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient
+
 from user_analytics.cluster.engine import engine, kind_environment, run, save_images
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.versions import REQUIREMENTS
@@ -35,6 +39,23 @@ def is_complete() -> bool:
         return False
     command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s")
     return run("exec", NODE, *command, "get", "storageclass", "standard", check=False).returncode == 0
+
+
+def connect() -> ApiClient:
+    """A client of its API. Raises ClusterError when there is no cluster, or when its node does not run."""
+    state = node_state()
+    if state != "running":
+        raise ClusterError(
+            f"{f'the node of the cluster is {state}' if state else 'there is no cluster'}: `make cluster-up`"
+        )
+    client: ApiClient = config.new_client_from_config(context=CONTEXT)
+    return client
+
+
+def node_ports() -> dict[int, int]:
+    """Ports of this machine that kind-config.yaml leads into the node, with the node's port of each."""
+    [node] = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["nodes"]
+    return {mapping["hostPort"]: mapping["containerPort"] for mapping in node["extraPortMappings"]}
 
 
 def create(image: str) -> None:

@@ -1,10 +1,12 @@
 """Helm releases of the project's charts: installed or upgraded when chart, values or images have changed."""
 
 import hashlib
+import json
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kubernetes.client import CoreV1Api
 
@@ -19,21 +21,25 @@ TIMEOUT = "300s"
 
 @dataclass(frozen=True)
 class Release:
-    """A chart as it is to be installed: its folder, a file of values, and single values."""
+    """A chart as it is to be installed: its folder, a file of values, and values that override those."""
 
     name: str
     namespace: str
     chart: Path
     values_file: Path | None = None
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def content(self) -> str:
         """Hash of all that the release is made of."""
         lines = file_identities(self.chart) if self.chart.is_dir() else []
         if self.values_file:
             lines.append(self.values_file.read_text())
-        lines += [f"{name}={value}" for name, value in sorted(self.values.items())]
+        lines.append(self.values_as_json())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+
+    def values_as_json(self) -> str:
+        """The overriding values as Helm reads them: as JSON, an image's tag of digits alone stays a text."""
+        return json.dumps(self.values, sort_keys=True)
 
 
 def ensure_installed(core: CoreV1Api, release: Release) -> bool:
@@ -48,9 +54,10 @@ def ensure_installed(core: CoreV1Api, release: Release) -> bool:
     command += ["--wait", "--wait-for-jobs", "--timeout", TIMEOUT, "--skip-crds"]
     if release.values_file:
         command += ["--values", str(release.values_file)]
-    for name, value in release.values.items():
-        command += ["--set", f"{name}={value}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    command += ["--values", "-"]
+    done = subprocess.run(  # noqa: S603
+        command, input=release.values_as_json(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise ClusterError(f"helm cannot install {release.name}:\n{done.stderr.strip()}")
     return True

@@ -12,23 +12,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from kubernetes import config
-from kubernetes.client import ApiClient, CoreV1Api
+from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster import go_programs, kind
+from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.images import CHECKOUT, build
+from user_analytics.cluster.kind import connect, node_ports
 from user_analytics.cluster.kind_node import node_image
 from user_analytics.cluster.load import ensure_loaded
+from user_analytics.cluster.load_data import load_sample_if_empty
 from user_analytics.cluster.releases import Release, ensure_installed
 from user_analytics.cluster.secrets import SERVERS, ensure_secrets
 from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.errors import ClusterError, UserAnalyticsError
+from user_analytics.lake.bucket import create_bucket
+from user_analytics.lake.store import open_store
 
 OPERATOR_MODULE = "github.com/kubeflow/spark-operator/v2"
-# Ports of the node that kind-config.yaml puts on this machine.
-CONSOLE_NODE_PORT = 30901
 
 
 class Step(NamedTuple):
@@ -39,7 +41,8 @@ class Step(NamedTuple):
 
 
 def steps() -> list[Step]:
-    """The way up, in order."""
+    """The way up, in order: who is needed comes before who needs it."""
+    release = releases()
     return [
         Step("prerequisites", _prerequisites),
         Step("tools", _tools),
@@ -48,38 +51,54 @@ def steps() -> list[Step]:
         Step("namespaces", _namespaces),
         Step("secrets", _secrets),
         Step("definitions", _definitions),
-        *(Step(release.name, _install(release)) for release in releases()),
+        _install(release["minio"]),
+        _install(release["postgres"]),
+        _install(release["bigquery-emulator"]),
+        _install(release["spark-operator"]),
+        Step("bucket", _bucket),
+        _install(release["spark-history-server"]),
+        Step("sample", _sample),
     ]
 
 
-def releases() -> list[Release]:
-    """The charts of the cluster, in the order of who needs whom."""
-    images = workload_images()
+def releases() -> dict[str, Release]:
+    """The charts of the cluster with the images of this checkout, by name."""
+    tag = {name: image.tag() for name, image in workload_images().items()}
     charts = CHECKOUT / "charts"
-    tag = {name: image.tag() for name, image in images.items()}
-    return [
+    node_port = node_ports()
+    found = [
         Release(
             "minio",
             SERVERS,
             charts / "minio",
             values={
-                "image.tag": tag["minio"],
-                "test.image.tag": tag["ingest"],
-                "console.nodePort": str(CONSOLE_NODE_PORT),
+                "image": {"tag": tag["minio"]},
+                "test": {"image": {"tag": tag["ingest"]}},
+                "console": {"nodePort": node_port[9001]},
             },
         ),
-        Release("postgres", SERVERS, charts / "postgres", values={"image.tag": tag["postgres"]}),
+        Release("postgres", SERVERS, charts / "postgres", values={"image": {"tag": tag["postgres"]}}),
         Release(
-            "bigquery-emulator", SERVERS, charts / "bigquery-emulator", values={"image.tag": tag["bigquery-emulator"]}
+            "bigquery-emulator",
+            SERVERS,
+            charts / "bigquery-emulator",
+            values={"image": {"tag": tag["bigquery-emulator"]}},
         ),
         Release(
             "spark-operator",
             "spark-operator",
             _operator_chart(),
             charts / "spark-operator" / "values.yaml",
-            values={"image.tag": tag["spark-operator"]},
+            values={"image": {"tag": tag["spark-operator"]}},
+        ),
+        Release(
+            "spark-history-server",
+            SERVERS,
+            charts / "spark-history-server",
+            values={"image": {"tag": tag["spark"]}, "nodePort": node_port[18080]},
         ),
     ]
+    return {release.name: release for release in found}
 
 
 def _prerequisites() -> str:
@@ -115,31 +134,36 @@ def _images() -> str:
 
 
 def _namespaces() -> str:
-    apply(_api(), list(read_manifests(sorted((CHECKOUT / "manifests" / "namespaces").glob("*.yaml")))))
+    apply(connect(), list(read_manifests(sorted((CHECKOUT / "manifests" / "namespaces").glob("*.yaml")))))
     return ""
 
 
 def _secrets() -> str:
-    made = ensure_secrets(CoreV1Api(_api()))
+    made = ensure_secrets(CoreV1Api(connect()))
     return f"made {', '.join(made)}" if made else ""
 
 
 def _definitions() -> str:
-    apply(_api(), list(read_manifests(sorted((_operator_chart() / "crds").glob("*.yaml")))))
+    apply(connect(), list(read_manifests(sorted((_operator_chart() / "crds").glob("*.yaml")))))
     return ""
 
 
-def _install(release: Release) -> Callable[[], str]:
-    return lambda: "installed" if ensure_installed(CoreV1Api(_api()), release) else ""
+def _bucket() -> str:
+    with cluster_settings(CoreV1Api(connect()), {"lake"}) as settings:
+        return "made" if create_bucket(open_store(settings)) else ""
+
+
+def _sample() -> str:
+    loaded = load_sample_if_empty(CoreV1Api(connect()))
+    return f"loaded {' and '.join(loaded)}" if loaded else ""
+
+
+def _install(release: Release) -> Step:
+    return Step(release.name, lambda: "installed" if ensure_installed(CoreV1Api(connect()), release) else "")
 
 
 def _operator_chart() -> Path:
     return go_programs.module_directory("spark-operator", OPERATOR_MODULE) / "charts" / "spark-operator-chart"
-
-
-def _api() -> ApiClient:
-    client: ApiClient = config.new_client_from_config(context=kind.CONTEXT)
-    return client
 
 
 def main() -> int:

@@ -1,0 +1,60 @@
+"""The cluster's lake, source and warehouse as settings of commands on this machine, over forwarded ports."""
+
+import base64
+from collections.abc import Iterator, Set
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+from kubernetes.client import CoreV1Api
+
+from user_analytics.cluster.forward import forwarded
+from user_analytics.cluster.secrets import JOBS, SERVERS
+from user_analytics.render import Parameters
+from user_analytics.settings import Settings
+
+Server = Literal["lake", "source", "warehouse"]
+# The owner of the source: loading it takes more than the right to read that ingestion has.
+OWNER = "retail"
+
+
+@contextmanager
+def cluster_settings(core: CoreV1Api, servers: Set[Server]) -> Iterator[Settings]:
+    """Settings by which this process reaches these servers, the source as its owner. Raises ClusterError.
+
+    The warehouse is reached by REST alone: only Spark needs the Storage API.
+    """
+    with ExitStack() as opened:
+
+        def address(service: str, port: int) -> str:
+            return opened.enter_context(forwarded(service, port))
+
+        defaults = Parameters.model_validate({})
+        values: dict[str, Any] = {"_env_file": None}
+        if "lake" in servers:
+            keys = _secret(core, JOBS, defaults.lake_secret)
+            values |= {
+                "lake_url": defaults.lake_url,
+                "lake_endpoint": f"http://{address('minio', 9000)}",
+                "lake_access_key": keys["access-key"],
+                "lake_secret_key": keys["secret-key"],
+            }
+        if "source" in servers:
+            host, _, port = address("postgres", 5432).partition(":")
+            values |= {
+                "source_host": host,
+                "source_port": int(port),
+                "source_user": OWNER,
+                "source_password": _secret(core, SERVERS, "postgres")["retail-password"],
+            }
+        if "warehouse" in servers:
+            values |= {
+                "gcp_project": defaults.gcp_project,
+                "bigquery_endpoint": f"http://{address('bigquery-emulator', 9050)}",
+                "bigquery_grpc_endpoint": defaults.bigquery_grpc_endpoint,
+            }
+        yield Settings(**values)
+
+
+def _secret(core: CoreV1Api, namespace: str, name: str) -> dict[str, str]:
+    found = core.read_namespaced_secret(name, namespace)
+    return {key: base64.b64decode(value).decode() for key, value in (found.data or {}).items()}
