@@ -12,11 +12,13 @@ from tests.charts.test_pods import OUR_CHARTS
 from tests.fixtures.helm import CHARTS, NAMESPACE, ROOT, Helm, as_stream, is_hook
 from tests.fixtures.kubernetes_api import KubernetesApi
 
+LAKE = {"lake-credentials": ["access-key", "secret-key"]}
+# Of each chart: its Secrets in the order in which it asks for them, and their keys.
 SECRETS = {
-    "bigquery-emulator": ("bigquery-emulator-tls", ["tls.crt", "tls.key", "ca.crt"]),
-    "minio": ("minio", ["root-user", "root-password"]),
-    "postgres": ("postgres", ["postgres-password", "retail-password", "user-analytics-password"]),
-    "spark-history-server": ("lake-credentials", ["access-key", "secret-key"]),
+    "bigquery-emulator": {"bigquery-emulator-tls": ["tls.crt", "tls.key", "ca.crt"]},
+    "minio": {"minio": ["root-user", "root-password"], **LAKE},
+    "postgres": {"postgres": ["postgres-password", "retail-password", "user-analytics-password"]},
+    "spark-history-server": LAKE,
 }
 
 
@@ -37,14 +39,14 @@ class Cluster:
             [self._helm.program, *arguments], env=environment, capture_output=True, text=True, check=False
         )
 
-    def make_secret(self, chart: str, *, without: str | None = None) -> None:
-        name, keys = SECRETS[chart]
-        values = [f"--from-literal={key}=a-secret-value" for key in keys if key != without]
-        self.remove_secret(chart)
-        self.api.kubectl("create", "secret", "generic", name, "--namespace", NAMESPACE, *values)
+    def make_secrets(self, chart: str, *, without: str | None = None) -> None:
+        self.remove_secrets(chart)
+        for name, keys in SECRETS[chart].items():
+            values = [f"--from-literal={key}=a-secret-value" for key in keys if key != without]
+            self.api.kubectl("create", "secret", "generic", name, "--namespace", NAMESPACE, *values)
 
-    def remove_secret(self, chart: str) -> None:
-        self.api.kubectl("delete", "secret", SECRETS[chart][0], "--namespace", NAMESPACE, "--ignore-not-found")
+    def remove_secrets(self, chart: str) -> None:
+        self.api.kubectl("delete", "secret", *SECRETS[chart], "--namespace", NAMESPACE, "--ignore-not-found")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def cluster(namespaces: Cluster) -> Iterator[Cluster]:
     yield namespaces
     for chart in OUR_CHARTS:
         namespaces.helm("uninstall", chart, "--namespace", NAMESPACE, "--no-hooks", "--ignore-not-found")
-        namespaces.remove_secret(chart)
+        namespaces.remove_secrets(chart)
 
 
 @pytest.mark.parametrize("chart", OUR_CHARTS)
@@ -69,14 +71,17 @@ def test_without_its_secret_nothing_is_installed_and_the_message_names_it(cluste
     done = cluster.install(chart)
 
     assert done.returncode != 0
-    secret, keys = SECRETS[chart]
+    secret, keys = next(iter(SECRETS[chart].items()))
     assert f"Secret {secret} in namespace {NAMESPACE} has no key {keys[0]}" in done.stderr
     assert "make cluster-up" in done.stderr
 
 
-@pytest.mark.parametrize(("chart", "key"), [(chart, key) for chart, (_, keys) in SECRETS.items() for key in keys])
+@pytest.mark.parametrize(
+    ("chart", "key"),
+    [(chart, key) for chart, secrets in SECRETS.items() for keys in secrets.values() for key in keys],
+)
 def test_a_key_that_its_secret_lacks_is_named(cluster: Cluster, chart: str, key: str) -> None:
-    cluster.make_secret(chart, without=key)
+    cluster.make_secrets(chart, without=key)
 
     done = cluster.install(chart)
 
@@ -86,7 +91,7 @@ def test_a_key_that_its_secret_lacks_is_named(cluster: Cluster, chart: str, key:
 
 @pytest.mark.parametrize("chart", OUR_CHARTS)
 def test_a_release_is_taken_without_a_warning_and_holds_no_secret(cluster: Cluster, chart: str) -> None:
-    cluster.make_secret(chart)
+    cluster.make_secrets(chart)
 
     done = cluster.install(chart)
 
@@ -98,7 +103,7 @@ def test_a_release_is_taken_without_a_warning_and_holds_no_secret(cluster: Clust
 @pytest.mark.parametrize("chart", OUR_CHARTS)
 def test_its_tests_and_jobs_are_allowed_under_pod_security_restricted(helm: Helm, cluster: Cluster, chart: str) -> None:
     hooks = [item for item in helm.template(chart) if is_hook(item)]
-    cluster.make_secret(chart)
+    cluster.make_secrets(chart)
     cluster.install(chart)
 
     done = cluster.api.kubectl("apply", "--dry-run=server", "--filename", "-", standard_input=as_stream(hooks))
@@ -108,7 +113,7 @@ def test_its_tests_and_jobs_are_allowed_under_pod_security_restricted(helm: Helm
 
 @pytest.mark.parametrize("chart", OUR_CHARTS)
 def test_a_newer_version_of_the_chart_upgrades_a_release(cluster: Cluster, chart: str, tmp_path: Path) -> None:
-    cluster.make_secret(chart)
+    cluster.make_secrets(chart)
     cluster.install(chart)
     newer = tmp_path / chart
     shutil.copytree(CHARTS / chart, newer)

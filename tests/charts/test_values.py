@@ -20,6 +20,7 @@ WHOLE = {
     "resources.limits",
     "resources.requests",
     "tolerations",
+    "users",
 }
 
 QUANTITIES = {"cpu": "300m", "memory": "333Mi", "ephemeral-storage": "33Mi"}
@@ -53,6 +54,7 @@ ANOTHER: dict[str, Any] = {
     "storageClass": "another",
     "tag": "another",
     "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+    "users": [],
     "updateSeconds": 99,
     "userKey": "another",
 }
@@ -141,6 +143,7 @@ def test_a_value_that_does_not_exist_is_refused_by_its_name(helm: Helm, chart: s
         assert f"at '{where}': additional properties 'unknown' not allowed" in message
 
 
+USER = {"existingSecret": "lake-credentials", "userKey": "access-key", "passwordKey": "secret-key"}
 DATABASE = {"name": "airflow", "user": "airflow", "existingSecret": "airflow", "key": "password"}
 
 
@@ -153,6 +156,8 @@ DATABASE = {"name": "airflow", "user": "airflow", "existingSecret": "airflow", "
         ("minio", {"persistence": {"size": "20GB"}}, "/persistence/size"),
         ("minio", {"resources": {"requests": {"cpu": "lots"}}}, "/resources/requests/cpu"),
         ("minio", {"resources": {"limits": {"memory": "2000"}}}, "/resources/limits/memory"),
+        ("minio", {"users": [{**USER, "buckets": []}]}, "/users/0/buckets"),
+        ("minio", {"users": [{**USER, "buckets": ["*"]}]}, "/users/0/buckets/0"),
         ("minio", {"tolerations": [{"effect": "NoRun"}]}, "/tolerations/0/effect"),
         ("postgres", {"configuration": {"listen_addresses": "localhost"}}, "/configuration/listen_addresses"),
         ("postgres", {"databases": [{**DATABASE, "name": 'airflow"; drop'}]}, "/databases/0/name"),

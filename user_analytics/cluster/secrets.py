@@ -37,7 +37,9 @@ def wanted() -> list[Wanted]:
         Wanted(SERVERS, "minio", lambda _: {"root-user": b"minio", "root-password": password()}),
         Wanted(SERVERS, "postgres", lambda _: {name: password() for name in POSTGRES_PASSWORDS}),
         Wanted(SERVERS, "bigquery-emulator-tls", lambda _: _certificates()),
-        *(Wanted(namespace, "lake-credentials", _lake_credentials) for namespace in (SERVERS, JOBS)),
+        # a user of MinIO's that may use the pipeline's bucket alone: charts/minio makes it
+        Wanted(SERVERS, "lake-credentials", lambda _: {"access-key": b"user-analytics", "secret-key": password()}),
+        Wanted(JOBS, "lake-credentials", lambda made: made["lake-credentials"]),
         Wanted(JOBS, "source-credentials", lambda made: {"password": made["postgres"]["user-analytics-password"]}),
         Wanted(
             JOBS,
@@ -67,10 +69,6 @@ def ensure_secrets(core: CoreV1Api) -> list[str]:
             made.append(f"{secret.namespace}/{secret.name}")
         content[secret.name] = found
     return made
-
-
-def _lake_credentials(made: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
-    return {"access-key": made["minio"]["root-user"], "secret-key": made["minio"]["root-password"]}
 
 
 def _certificates() -> Mapping[str, bytes]:

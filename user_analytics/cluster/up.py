@@ -73,7 +73,7 @@ def releases() -> dict[str, Release]:
             charts / "minio",
             values={
                 "image": {"tag": tag["minio"]},
-                "test": {"image": {"tag": tag["ingest"]}},
+                "client": {"image": {"tag": tag["ingest"]}},
                 "console": {"nodePort": node_port[9001]},
             },
         ),

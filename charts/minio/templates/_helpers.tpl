@@ -44,15 +44,21 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{/* Fail at install, not minutes later in a pod, when the Secret or a key of it is missing. Rendering without a
+{{/* Image of the pods that talk to MinIO. */}}
+{{- define "minio.clientImage" -}}
+{{ .Values.client.image.repository }}:{{ .Values.client.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+
+{{/* Fail at install, not minutes later in a pod, when a Secret or a key of it is missing. Rendering without a
      cluster, where nothing can be looked up, passes: every namespace has a ServiceAccount "default". */}}
-{{- define "minio.requireSecret" -}}
+{{- define "minio.requireSecrets" -}}
 {{- if lookup "v1" "ServiceAccount" .Release.Namespace "default" -}}
-{{- $data := (lookup "v1" "Secret" .Release.Namespace .Values.auth.existingSecret).data | default dict -}}
-{{- range $value := list "userKey" "passwordKey" -}}
-{{- $key := index $.Values.auth $value -}}
+{{- range $of := prepend .Values.users .Values.auth -}}
+{{- $data := (lookup "v1" "Secret" $.Release.Namespace $of.existingSecret).data | default dict -}}
+{{- range $key := list $of.userKey $of.passwordKey -}}
 {{- if not (hasKey $data $key) -}}
-{{- fail (printf "Secret %s in namespace %s has no key %s (auth.existingSecret, auth.%s): create it first, as `make cluster-up` does" $.Values.auth.existingSecret $.Release.Namespace $key $value) -}}
+{{- fail (printf "Secret %s in namespace %s has no key %s (%s): create it first, as `make cluster-up` does" $of.existingSecret $.Release.Namespace $key (ternary "users" "auth" (hasKey $of "buckets"))) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

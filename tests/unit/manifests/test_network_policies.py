@@ -81,6 +81,7 @@ PEERS = [
     *jobs(),
     pod("user-analytics", "minio", "server"),
     pod("user-analytics", "minio", "test", "minio"),
+    pod("user-analytics", "minio", "users", "minio"),
     pod("user-analytics", "postgres", "server"),
     pod("user-analytics", "postgres", "test", "postgres"),
     pod("user-analytics", "postgres", "databases", "postgres"),
