@@ -62,6 +62,10 @@ test: dev ## Run unit, integration and chart tests with coverage; skipped ones a
 test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
 	@$(PYTEST) tests/e2e/one_machine $(ARGS)
 
+.PHONY: e2e
+e2e: dev cluster-up ## Test the pipeline on the kind cluster, which `cluster-up` makes first (REAL_DATA=folder: on real files)
+	@$(BIN)/pytest tests/e2e/cluster $(ARGS)
+
 .PHONY: test-cloud
 test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project
 	@[ -n "$${GCP_PROJECT:-}" ] || { echo "Name the project: make test-cloud GCP_PROJECT=my-project" >&2; exit 2; }

@@ -1,0 +1,49 @@
+"""Fixtures of the tests on the kind cluster; they run in one process, since there is one cluster."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster.kind_cluster import ROOT, KindCluster
+from user_analytics.cluster.kind import connect, node_state
+
+DATE = "2010-12-08"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> KindCluster:
+    """The cluster that `make cluster-up` made; `make e2e` does so first."""
+    assert node_state() == "running", "there is no cluster: run `make cluster-up` (`make e2e` does)"
+    return KindCluster(connect())
+
+
+@pytest.fixture(scope="session")
+def source_files() -> tuple[Path, Path]:
+    """Reviews and purchases: the real ones of REAL_DATA, else the sample."""
+    folder = Path(os.environ.get("REAL_DATA") or ROOT / "data").resolve()
+    return folder / "movie_review.csv", folder / "user_purchase.csv"
+
+
+@pytest.fixture(scope="session")
+def loaded(cluster: KindCluster, source_files: tuple[Path, Path]) -> KindCluster:
+    """The cluster with the source files loaded, and ingested as the data of DATE."""
+    reviews, purchases = source_files
+    cluster.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
+    cluster.make("ingest", f"DATE={DATE}")
+    return cluster
+
+
+def publish(cluster: KindCluster) -> None:
+    """Publish what is staged of DATE, a step back in time included."""
+    cluster.make("publish", f"DATE={DATE}", "ARGS=--set force=true")
+    cluster.make("views", f"DATE={DATE}")
+
+
+@pytest.fixture(scope="session")
+def published(loaded: KindCluster) -> KindCluster:
+    """The cluster after the pipeline by hand, stage by stage."""
+    loaded.make("apply", "APP=movie-review", f"DATE={DATE}")
+    loaded.make("apply", "APP=user-purchase", f"DATE={DATE}")
+    publish(loaded)
+    return loaded

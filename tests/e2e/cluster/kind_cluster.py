@@ -1,0 +1,125 @@
+"""The cluster as a person works on it: make's targets, and what the API says of what they did."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from kubernetes.client import ApiClient, ApiException, AppsV1Api, CoreV1Api, CustomObjectsApi
+
+from user_analytics.cluster.forward import kubectl
+from user_analytics.cluster.kind import CONTEXT
+from user_analytics.cluster.secrets import JOBS
+
+ROOT = Path(__file__).parents[3]
+MAKE_SECONDS = 1200
+APPLICATIONS = ("sparkoperator.k8s.io", "v1beta2", JOBS, "sparkapplications")
+
+
+class Pod(NamedTuple):
+    """What the tests look at of a pod; `owner` is the kind of what made it, `restarts` counts all containers'."""
+
+    name: str
+    namespace: str
+    uid: str
+    phase: str
+    labels: dict[str, str]
+    owner: str
+    restarts: int
+
+    @property
+    def application(self) -> str:
+        """The SparkApplication that it is a driver or an executor of."""
+        return self.labels["sparkoperator.k8s.io/app-name"]
+
+
+class KindCluster:
+    """The running cluster `user-analytics` of this machine."""
+
+    def __init__(self, api: ApiClient) -> None:
+        self.core, self.apps, self.custom = CoreV1Api(api), AppsV1Api(api), CustomObjectsApi(api)
+        self._api = api
+
+    def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a target to its end; fails the test when it does not exit with 0, unless `check` is off."""
+        done = subprocess.run(
+            ["make", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=MAKE_SECONDS, check=False
+        )
+        if check and done.returncode != 0:
+            said = (done.stdout + done.stderr)[-4000:]
+            pytest.fail(f"make {' '.join(arguments)}: exit code {done.returncode}\n{said}", pytrace=False)
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a target; what it says is in its standard output."""
+        return subprocess.Popen(
+            ["make", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def kubectl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run kubectl; fails the test when it does not exit with 0."""
+        done = subprocess.run(
+            [kubectl(), "--context", CONTEXT, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def metrics(self) -> str:
+        """The rows of user_behaviour_metrics_view as CSV."""
+        return self.make("query", "VIEW=user_behaviour_metrics_view", "FORMAT=csv").stdout
+
+    def applications(self) -> dict[str, dict[str, Any]]:
+        """All SparkApplications by name."""
+        listed: Any = self.custom.list_namespaced_custom_object(*APPLICATIONS)
+        return {item["metadata"]["name"]: item for item in listed["items"]}
+
+    def state(self, application: str) -> str:
+        """The operator's word for the state of an application; empty before it has one."""
+        found = self.applications()[application]
+        return str(found.get("status", {}).get("applicationState", {}).get("state", ""))
+
+    def has_ended(self, application: str) -> bool:
+        """Whether the operator is done with an application."""
+        return self.state(application) in {"COMPLETED", "FAILED", "SUBMISSION_FAILED"}
+
+    def delete_application(self, name: str) -> None:
+        """Remove an application and wait until it and its pods are gone; harmless when there is none."""
+        try:
+            self.custom.delete_namespaced_custom_object(*APPLICATIONS, name)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+        self.wait(lambda: not self.pods(f"sparkoperator.k8s.io/app-name={name}"), f"{name} to be gone")
+
+    def pods(self, labels: str = "") -> list[Pod]:
+        """Pods with these labels, of all namespaces."""
+        listed = self.core.list_pod_for_all_namespaces(label_selector=labels)
+        return [_pod(item) for item in self._api.sanitize_for_serialization(listed)["items"]]
+
+    def kill(self, pod: Pod) -> None:
+        """End a pod at once, without a grace."""
+        self.core.delete_namespaced_pod(pod.name, pod.namespace, grace_period_seconds=0)
+
+    def wait(self, condition: Callable[[], Any], purpose: str, seconds: float = 180) -> Any:
+        """Wait for a true value and return it; fails the test when it takes too long."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {purpose}"
+            time.sleep(0.3)
+        return value
+
+
+def _pod(item: dict[str, Any]) -> Pod:
+    metadata, status = item["metadata"], item["status"]
+    owners = metadata.get("ownerReferences") or [{"kind": ""}]
+    return Pod(
+        metadata["name"],
+        metadata["namespace"],
+        metadata["uid"],
+        status["phase"],
+        metadata.get("labels", {}),
+        owners[0]["kind"],
+        sum(container["restartCount"] for container in status.get("containerStatuses", [])),
+    )
