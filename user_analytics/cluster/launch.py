@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, NamedTuple
 
-import click
 import typer
 import yaml
 from kubernetes.client import ApiClient, ApiException, CoreV1Api, V1Pod
@@ -134,17 +133,24 @@ def _latest_day(core: CoreV1Api) -> date:
     return ds
 
 
-def _parameters(settings: Sequence[str], stages: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE texts as a mapping; raises SettingsError when none of the stages has a parameter NAME."""
-    parameters = {name: value for name, _, value in (text.partition("=") for text in settings)}
+def _stage(text: str) -> str:
+    if text not in MANIFESTS:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(MANIFESTS)}")
+    return text
+
+
+def stage_parameters(given: Sequence[str], stages: Sequence[str]) -> dict[str, dict[str, str]]:
+    """NAME=VALUE texts as the parameters of each stage that has them; raises SettingsError when none has one."""
+    parameters = {name: value for name, _, value in (text.partition("=") for text in given)}
+    fields = {stage: MANIFESTS[stage].model_fields for stage in stages}
     for name in parameters:
-        if not any(name in MANIFESTS[stage].model_fields for stage in stages):
+        if not any(name in of_stage for of_stage in fields.values()):
             raise SettingsError(f"{name}: no such parameter of {', '.join(stages)} (manifests/README.md lists them)")
-    return parameters
+    return {stage: {name: value for name, value in parameters.items() if name in fields[stage]} for stage in stages}
 
 
 def main(
-    stages: Annotated[list[str], typer.Argument(metavar="STAGE...", click_type=click.Choice(list(MANIFESTS)))],
+    stages: Annotated[list[str], typer.Argument(parser=_stage, metavar="STAGE...")],
     ds: Annotated[
         datetime | None,
         typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; default: the latest invoice day."),
@@ -155,12 +161,11 @@ def main(
 ) -> None:
     """Run stages on the cluster, one after the other; stop at the first that fails."""
     try:
-        parameters = _parameters(settings or [], stages)
+        parameters = stage_parameters(settings or [], stages)
         api = kind.connect()
         day = ds.date() if ds else _latest_day(CoreV1Api(api))
         for stage in stages:
-            fields = MANIFESTS[stage].model_fields
-            launch(api, stage, day, {name: value for name, value in parameters.items() if name in fields})
+            launch(api, stage, day, parameters[stage])
     except KeyboardInterrupt:
         _say("What was started goes on in the cluster; `make cluster-status` shows it")
         raise typer.Exit(130) from None

@@ -1,8 +1,9 @@
 """`make load-data`: a purchases CSV into the cluster's Postgres, a reviews CSV into the lake under `landing/`."""
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from kubernetes.client import CoreV1Api
@@ -11,7 +12,7 @@ from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.kind import connect
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
-from user_analytics.lake.store import Store, open_store
+from user_analytics.lake.store import open_store
 from user_analytics.sample import sample_file
 from user_analytics.settings import Settings
 from user_analytics.source import has_purchases, load_purchases
@@ -20,34 +21,34 @@ from user_analytics.source import has_purchases, load_purchases
 REVIEWS_KEY = "landing/movie_review.csv"
 
 
-def load_data(core: CoreV1Api, reviews: Path | None, purchases: Path | None) -> list[str]:
-    """Load the files that are given; says what was loaded. Each replaces what was there, whole or not at all."""
+def load_files(settings: Settings, reviews: Path | None, purchases: Path | None) -> list[str]:
+    """Load the files that are given, each whole or not at all; says what was loaded. What is not given stays.
+
+    Raises InputError naming a file, and the line where it is one, that cannot be taken.
+    """
     said = []
-    with cluster_settings(core, {"lake", "source"}) as settings:
+    with ExitStack() as opened:
+        # before anything is replaced: when one of two files is missing, nothing is loaded
+        reviews_file = opened.enter_context(_open(reviews)) if reviews else None
         if purchases is not None:
             said.append(f"{load_purchases(settings, purchases):,} purchases from {purchases}")
-        if reviews is not None:
-            said.append(f"{_upload(open_store(settings), reviews):,} bytes of reviews from {reviews}")
+        if reviews_file is not None:
+            store = open_store(settings)
+            create_bucket(store)
+            said.append(f"{store.put_stream(REVIEWS_KEY, reviews_file):,} bytes of reviews from {reviews}")
     return said
 
 
-def load_sample_if_empty(core: CoreV1Api) -> list[str]:
-    """Load the sample when the cluster has neither purchases nor reviews; says what was loaded."""
-    with cluster_settings(core, {"lake", "source"}) as settings:
-        if not _is_empty(settings):
-            return []
-    return load_data(core, Path(sample_file("movie_review")), Path(sample_file("user_purchase")))
+def load_sample_if_empty(settings: Settings) -> list[str]:
+    """Load the sample when there are neither purchases nor reviews; says what was loaded."""
+    if any(open_store(settings).list(REVIEWS_KEY)) or has_purchases(settings):
+        return []
+    return load_files(settings, Path(sample_file("movie_review")), Path(sample_file("user_purchase")))
 
 
-def _is_empty(settings: Settings) -> bool:
-    return not any(open_store(settings).list(REVIEWS_KEY)) and not has_purchases(settings)
-
-
-def _upload(store: Store, reviews: Path) -> int:
+def _open(reviews: Path) -> BinaryIO:
     try:
-        with reviews.open("rb") as file:
-            create_bucket(store)
-            return store.put_stream(REVIEWS_KEY, file)
+        return reviews.open("rb")
     except OSError as error:
         raise InputError(f"cannot read the reviews file {reviews}: {error.strerror or error}") from error
 
@@ -61,8 +62,9 @@ def main(
         _say("Neither REVIEWS nor PURCHASES is given: loading the sample")
         reviews, purchases = Path(sample_file("movie_review")), Path(sample_file("user_purchase"))
     try:
-        for line in load_data(CoreV1Api(connect()), reviews, purchases):
-            _say(f"Loaded {line}")
+        with cluster_settings(CoreV1Api(connect()), {"lake", "source"}) as settings:
+            for line in load_files(settings, reviews, purchases):
+                _say(f"Loaded {line}")
     except UserAnalyticsError as error:
         _say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error

@@ -154,7 +154,8 @@ def _bucket() -> str:
 
 
 def _sample() -> str:
-    loaded = load_sample_if_empty(CoreV1Api(connect()))
+    with cluster_settings(CoreV1Api(connect()), {"lake", "source"}) as settings:
+        loaded = load_sample_if_empty(settings)
     return f"loaded {' and '.join(loaded)}" if loaded else ""
 
 
