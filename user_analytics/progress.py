@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 from rich.console import Console, RenderableType
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
 from rich.text import Text
+
+Cut: TypeAlias = Literal["failed", "stopped"]
+"""How a stage ends that does not reach its end: by its own fault, or for another's (or at a person's wish)."""
 
 
 @dataclass
@@ -57,31 +60,37 @@ class StageProgress:
         if self._live is None:
             self.note(f"{name} …")
         else:
-            self._tasks[name] = self._live.add_task(name, total=1, result="")
+            self._tasks[name] = self._live.add_task(name, total=1, result="", cut=None)
         stage.started = time.perf_counter()
         return stage
 
-    def end(self, stage: Stage, *, failed: bool = False) -> None:
+    def end(self, stage: Stage, cut: Cut | None = None) -> None:
         """Show that it has ended, and how."""
         stage.seconds = time.perf_counter() - stage.started
-        result = "failed" if failed else stage.result
+        result = cut or stage.result
         if self._live is None:
             self.note(f"{stage.name}: {result or 'done'} ({stage.seconds:.1f} s)")
         else:
             task = self._tasks[stage.name]
-            self._live.update(task, completed=0 if failed else 1, result=result)
+            self._live.update(task, completed=0 if cut else 1, result=result, cut=cut)
             self._live.stop_task(task)
+
+    @contextmanager
+    def ending(self, stage: Stage) -> Iterator[None]:
+        """End the stage with what happens inside; what is no Exception (Ctrl-C, the end of a server) stops it."""
+        try:
+            yield
+        except BaseException as error:
+            self.end(stage, "failed" if isinstance(error, Exception) else "stopped")
+            raise
+        self.end(stage)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """A stage that is what happens inside, which may set its result."""
         stage = self.begin(name)
-        try:
+        with self.ending(stage):
             yield stage
-        except BaseException:
-            self.end(stage, failed=True)
-            raise
-        self.end(stage)
 
     def times(self) -> dict[str, float]:
         """Seconds by stage so far."""
@@ -94,8 +103,8 @@ class _Mark(SpinnerColumn):
     def render(self, task: Task) -> RenderableType:
         if task.finished:
             return Text("✓", "green")
-        if task.stop_time is not None:
-            return Text("✗", "red")
+        if task.fields["cut"] is not None:
+            return Text("✗", "red") if task.fields["cut"] == "failed" else Text("■", "yellow")
         return super().render(task)
 
 

@@ -5,12 +5,10 @@
 Ingestion and Spark run as processes of their own: side by side, and gone at once when the run stops.
 """
 
-import json
 import os
 import shutil
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
@@ -18,19 +16,19 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from user_analytics.embedded.processes import RunningProgram, start
 from user_analytics.embedded.stack import Part, embedded_parts, embedded_stack
 from user_analytics.embedded.warehouse import PROJECT, tls_directory
 from user_analytics.emulator.tls import TRUSTSTORE_PASSWORD, tls_files
-from user_analytics.errors import InputError, SettingsError, StackError, StageFailed, UserAnalyticsError
+from user_analytics.errors import InputError, SettingsError, StackError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
-from user_analytics.lake.manifest import Mode, RawManifest, Read, Table, read_raw_manifest
+from user_analytics.lake.manifest import Mode, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
 from user_analytics.progress import Stage, StageProgress
 from user_analytics.report.figures import Figures
 from user_analytics.report.reading import read_figures
 from user_analytics.sample import sample_file
 from user_analytics.settings import Settings
+from user_analytics.side_by_side import Program, run_side_by_side
 from user_analytics.source import latest_invoice_day, load_purchases
 from user_analytics.spark.submit import (
     Truststore,
@@ -45,7 +43,6 @@ from user_analytics.warehouse.publish import publish, refuse_wrong_order
 from user_analytics.warehouse.views import create_views
 
 NEEDS: frozenset[Part] = frozenset(get_args(Part))
-POLL_SECONDS = 0.05
 # So that the reason of a failure can be found in a program's output.
 LOGS_AS_JSON = {"LOG_FORMAT": "json"}
 # What a run of the sample writes, and what Postgres, Spark and the emulator want besides.
@@ -88,15 +85,6 @@ class _Inputs(NamedTuple):
     purchases: Path | None
 
 
-class _Program(NamedTuple):
-    """A stage that is a process; `raw` reads the raw manifest that it wrote or worked on."""
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    raw: Callable[[], Read[RawManifest]]
-
-
 def run_stages(settings: Settings, request: Request, progress: StageProgress) -> Outcome:
     """Run all stages; raises UserAnalyticsError as soon as one fails, with everything started stopped."""
     check_java()
@@ -127,7 +115,7 @@ def _run(settings: Settings, request: Request, inputs: _Inputs | None, progress:
     # What an application leaves that was killed.
     shutil.rmtree(temporary_directory(settings), ignore_errors=True)
     applications = [_application(settings, store, table, ds, request) for table in get_args(Table)]
-    _run_side_by_side(settings.run_dir, progress, applications)
+    run_side_by_side(settings.run_dir, progress, applications)
     with open_warehouse(settings) as warehouse:
         with progress.stage("publish") as stage:
             publish(warehouse, store, ds, force=request.force, allow_empty=request.allow_empty)
@@ -175,7 +163,7 @@ def _ingest(settings: Settings, store: Store, request: Request, inputs: _Inputs,
         _ingestion(settings, store, "movie_review", ["reviews", "--source", inputs.reviews], ds),
         _ingestion(settings, store, "user_purchase", ["purchases", *_mode(request)], ds),
     ]
-    _run_side_by_side(settings.run_dir, progress, ingestions)
+    run_side_by_side(settings.run_dir, progress, ingestions)
     return ds
 
 
@@ -241,16 +229,16 @@ def _mode(request: Request) -> list[str]:
     return ["--mode", request.mode, *lookback]
 
 
-def _ingestion(settings: Settings, store: Store, table: Table, arguments: Sequence[str], ds: date) -> _Program:
-    return _Program(
+def _ingestion(settings: Settings, store: Store, table: Table, arguments: Sequence[str], ds: date) -> Program:
+    return Program(
         f"ingest_{arguments[0]}",
         [sys.executable, "-m", "user_analytics.cli", "ingest", *arguments, "--date", ds.isoformat()],
         {**local_environment(settings, os.environ), **LOGS_AS_JSON},
-        partial(read_raw_manifest, store, table, ds),
+        partial(_rows, store, table, ds),
     )
 
 
-def _application(settings: Settings, store: Store, table: Table, ds: date, request: Request) -> _Program:
+def _application(settings: Settings, store: Store, table: Table, ds: date, request: Request) -> Program:
     submission = spark_submit_command(
         settings,
         table,
@@ -258,12 +246,18 @@ def _application(settings: Settings, store: Store, table: Table, ds: date, reque
         truststore=_truststore(settings),
         model_version=request.model_version if table == "movie_review" else None,
     )
-    return _Program(
+    return Program(
         table,
         submission.command,
         {**submission.environment, **LOGS_AS_JSON},
-        partial(read_raw_manifest, store, table, ds),
+        partial(_rows, store, table, ds),
     )
+
+
+def _rows(store: Store, table: Table, ds: date) -> str:
+    """The rows that an ingestion wrote, and an application worked on."""
+    manifest = read_raw_manifest(store, table, ds).manifest
+    return f"{manifest.rows:,} rows, {manifest.quarantined_rows:,} quarantined"
 
 
 def _truststore(settings: Settings) -> Truststore | None:
@@ -271,51 +265,6 @@ def _truststore(settings: Settings) -> Truststore | None:
     if settings.gcp_project != PROJECT:
         return None
     return Truststore(tls_files(tls_directory(settings.run_dir)).truststore, TRUSTSTORE_PASSWORD)
-
-
-def _run_side_by_side(run_dir: Path, progress: StageProgress, programs: Sequence[_Program]) -> None:
-    """Run the programs to their ends; the first that fails stops the others and raises StageFailed."""
-    running: list[tuple[_Program, Stage, RunningProgram]] = []
-    try:
-        for program in programs:
-            stage = progress.begin(program.name)
-            process = start(run_dir, program.name, program.command, environment=program.environment)
-            running.append((program, stage, process))
-        while running:
-            time.sleep(POLL_SECONDS)
-            for program, stage, process in running.copy():
-                if process.exit_code() is not None:
-                    _conclude(program, stage, process)
-                    running.remove((program, stage, process))
-                    progress.end(stage)
-    finally:
-        # Said first: to stop them may take seconds.
-        for _, stage, _ in running:
-            progress.end(stage, failed=True)
-        for _, _, process in running:
-            process.stop()
-
-
-def _conclude(program: _Program, stage: Stage, process: RunningProgram) -> None:
-    exit_code = process.wait()
-    stage.peak_memory_bytes = process.peak_memory_bytes()
-    if exit_code != 0:
-        raise StageFailed(f"{program.name} failed: {_reason(process, exit_code)} (its log: {process.log_file})")
-    manifest = program.raw().manifest
-    stage.result = f"{manifest.rows:,} rows, {manifest.quarantined_rows:,} quarantined"
-
-
-def _reason(process: RunningProgram, exit_code: int) -> str:
-    """What a program said last of why it failed, else how it ended."""
-    for line in reversed(process.log_tail(lines=200).splitlines()):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("level") == "error" and "reason" in event:
-            return str(event["reason"])
-    last = process.log_tail(lines=1)
-    return f"exit code {exit_code}{f', {last}' if last else ''}"
 
 
 def _check_space(run_dir: Path) -> None:

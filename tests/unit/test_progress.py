@@ -20,6 +20,11 @@ with StageProgress() as progress:
             raise ValueError
     except ValueError:
         pass
+    try:
+        with progress.stage("report"):
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
 """
 
 
@@ -49,6 +54,13 @@ def test_a_stage_that_fails_is_said_to_have(capsys: pytest.CaptureFixture[str]) 
     assert "publish: failed (" in capsys.readouterr().err
 
 
+def test_a_stage_that_is_cut_short_is_said_to_have_been_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageProgress() as progress, pytest.raises(KeyboardInterrupt), progress.stage("publish"):
+        raise KeyboardInterrupt
+
+    assert "publish: stopped (" in capsys.readouterr().err
+
+
 def test_a_note_keeps_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     with StageProgress() as progress:
         progress.note("a [bold] path")
@@ -71,3 +83,4 @@ def test_on_a_terminal_the_stages_are_marked_as_they_end() -> None:
     lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).splitlines()
     assert re.fullmatch(r"✓ publish +\d+\.\d s 3 rows *", [line for line in lines if "publish" in line][-1])
     assert re.fullmatch(r"✗ views +\d+\.\d s failed *", [line for line in lines if "views" in line][-1])
+    assert re.fullmatch(r"■ report +\d+\.\d s stopped *", [line for line in lines if "report" in line][-1])

@@ -192,11 +192,11 @@ def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine,
         os.kill(recorded_processes(command_line.run_dir)["emulator"], signal.SIGKILL)
         killed = time.monotonic()
         assert run.stderr is not None
-        failed = next(line for line in run.stderr if line.startswith("movie_review: "))
+        ended = next(line for line in run.stderr if line.startswith("movie_review: "))
         seconds = time.monotonic() - killed
         _, said = run.communicate(timeout=120)
     assert run.returncode == 1
-    assert failed.startswith("movie_review: failed")
+    assert ended.startswith("movie_review: stopped")
     log = command_line.run_dir / "logs" / "emulator.log"
     assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
     assert seconds < 20
