@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from user_analytics.warehouse.client import Rows, Warehouse
 log = structlog.get_logger()
 
-NOT_FOR_PEOPLE = ("_id", "_digest", "_staging_table")
 STAGING_LIFETIME = timedelta(hours=24)
 RAW_MANIFEST = re.compile(rf"{keys.RAW}\w+/ds=(?P<ds>\d{{4}}-\d\d-\d\d)/{re.escape(keys.MANIFEST)}")
 
@@ -220,17 +219,16 @@ def looker_link() -> None:
 
 @app.command()
 def status(format: Format = "table") -> None:
-    """Print what was published: when, from which data, how many rows."""
+    """Print what was published: when, from which data, how many rows. As csv or json with every digest and name."""
     from user_analytics.warehouse.client import Rows
-    from user_analytics.warehouse.publications import Publication, publications
+    from user_analytics.warehouse.publications import Publication, overview, publications
 
     with _warehouse(read_only=True) as (_, warehouse):
         published = publications(warehouse)
     if not published:
         typer.echo("nothing is published yet", err=True)
-    # Digests and names of tables that are gone are for programs.
-    columns = [name for name in Publication._fields if format != "table" or not name.endswith(NOT_FOR_PEOPLE)]
-    _print(Rows(columns, [tuple(getattr(each, name) for name in columns) for each in published]), format)
+    whole = Rows(list(Publication._fields), list(published))
+    _print(overview(published) if format == "table" else whole, format)
 
 
 @app.command()

@@ -1,13 +1,14 @@
 """The table `publications`: one row per publish, written in the transaction that replaced the tables."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple, TypeAlias
 
 from user_analytics.errors import PublishRefused
 from user_analytics.lake.manifest import Mode
 from user_analytics.sql import render_sql
-from user_analytics.warehouse.client import Warehouse
+from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.tables import PUBLICATIONS
 
 Value: TypeAlias = int | str | date | datetime | None
@@ -53,6 +54,26 @@ def publications(warehouse: Warehouse) -> list[Publication]:
         return []
     columns, rows = warehouse.rows(render_sql("bigquery/publications.sql", publications=table_id))
     return [Publication(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def overview(published: Sequence[Publication]) -> Rows:
+    """What a person asks first of each publish, as rows that fit into 100 characters."""
+    columns = ["ds", "mode", "published_utc", "reviews", "purchases", "quarantined", "model_version"]
+    return Rows(
+        columns,
+        [
+            (
+                each.ds,
+                each.mode,
+                f"{each.published_at.astimezone(UTC):%Y-%m-%d %H:%M}",
+                each.movie_review_rows,
+                each.user_purchase_rows,
+                each.movie_review_quarantined_rows + each.user_purchase_quarantined_rows,
+                each.model_version,
+            )
+            for each in published
+        ],
+    )
 
 
 def literal(value: Value) -> str:
