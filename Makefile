@@ -63,7 +63,7 @@ test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on r
 	@$(PYTEST) tests/e2e/one_machine $(ARGS)
 
 .PHONY: e2e
-e2e: dev cluster-up ## Test the pipeline on the kind cluster, which `cluster-up` makes first (REAL_DATA=folder: on real files)
+e2e: dev ## Test the pipeline on the kind cluster, which is made if there is none (REAL_DATA=folder: on real files)
 	@$(BIN)/pytest tests/e2e/cluster $(ARGS)
 
 .PHONY: test-cloud
