@@ -117,6 +117,9 @@ class SparkParameters(Parameters):
         pattern=r"^(-\S+( -\S+)*)?$",
         description="JVM options of driver and executors; these are for runs of seconds on few cores",
     )
+    log_level: Literal["ERROR", "WARN", "INFO", "DEBUG"] = Field(
+        "WARN", description="what Spark's own code logs; the application's messages always show"
+    )
     bigquery_truststore_secret: Subdomain = Field(
         "bigquery-emulator-truststore", description="Secret with truststore.p12, by which Java trusts an emulator"
     )

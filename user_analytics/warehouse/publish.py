@@ -103,7 +103,15 @@ def _attempt(warehouse: Warehouse, store: Store, ds: date, *, force: bool, allow
         warehouse.run_script(_script(warehouse, pair, number, publication_id), job_id)
     except TableMissing as error:
         raise ConcurrentUpdate(str(error)) from error
-    return next(done for done in publications(warehouse) if done.publication_id == publication_id)
+    publication = next(done for done in publications(warehouse) if done.publication_id == publication_id)
+    log.info(
+        "published",
+        ds=str(ds),
+        sequence=publication.sequence,
+        movie_review_rows=publication.movie_review_rows,
+        user_purchase_rows=publication.user_purchase_rows,
+    )
+    return publication
 
 
 def _publication_id(warehouse: Warehouse, pair: StagedPair) -> str:

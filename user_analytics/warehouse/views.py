@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+import structlog
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,8 @@ from user_analytics.errors import TableMissing, WarehouseError
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.tables import ensure_tables
+
+log = structlog.get_logger()
 
 METRICS_VIEW = "user_behaviour_metrics_view"
 TOP_5_BY_AMOUNT_SPENT_VIEW = "top_5_customers_by_amount_spent_view"
@@ -30,6 +33,7 @@ def create_views(warehouse: Warehouse) -> None:
     dataset = f"{warehouse.project}.{warehouse.settings.bigquery_dataset}"
     for view in VIEWS:
         warehouse.run(render_sql(f"bigquery/views/{view}.sql", dataset=dataset))
+    log.info("views created", dataset=dataset, views=len(VIEWS))
 
 
 def query_view(warehouse: Warehouse, view: str) -> Rows:

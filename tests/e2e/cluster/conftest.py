@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster.kind_cluster import ROOT, KindCluster
+from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, KindCluster
 from user_analytics.cluster.kind import connect
 
 DATE = "2010-12-08"
@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> KindCluster:
     """The cluster as `make cluster-up` makes or completes it."""
-    subprocess.run(["make", "cluster-up"], cwd=ROOT, check=True)
+    subprocess.run(["make", "cluster-up"], cwd=ROOT, env=ENVIRONMENT, check=True)
     return KindCluster(connect())
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.e2e.cluster.kind_cluster import ROOT
+from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT
 from user_analytics.cluster.kind import node_state
 
 # Where it is killed, each time some seconds into the step; it goes on from there the next time.
@@ -22,6 +22,7 @@ def kill_in(step: str) -> None:
     with subprocess.Popen(
         ["make", "cluster-up"],
         cwd=ROOT,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -44,6 +45,6 @@ def test_killed_in_five_steps_it_goes_on_each_time_and_all_is_ready_at_the_end()
     for step in STEPS:
         kill_in(step)
 
-    subprocess.run(["make", "cluster-up"], cwd=ROOT, check=True)
+    subprocess.run(["make", "cluster-up"], cwd=ROOT, env=ENVIRONMENT, check=True)
 
-    assert subprocess.run(["make", "cluster-status"], cwd=ROOT, check=False).returncode == 0
+    assert subprocess.run(["make", "cluster-status"], cwd=ROOT, env=ENVIRONMENT, check=False).returncode == 0
