@@ -180,8 +180,9 @@ views: $(VENV)/.cluster ## Create the four views, in a Job
 	$(LAUNCH) views $(ARGS)
 
 .PHONY: report
-report: $(VENV)/.cluster ## Write the report of DATE, in a Job
+report: $(VENV)/.cluster ## Write the report of DATE, in a Job, and copy it to build/reports
 	$(LAUNCH) report $(ARGS)
+	@$(BIN)/python -m user_analytics.cluster.fetch_report $(if $(strip $(DATE)),--date '$(strip $(DATE))')
 
 .PHONY: query
 query: $(VENV)/.cluster ## Print a VIEW of the cluster's warehouse

@@ -33,10 +33,11 @@ def test_the_metrics_are_byte_for_byte_those_of_a_run_on_one_machine(
     assert published.metrics() == expected
 
 
-def test_the_report_of_the_date_is_written(published: KindCluster) -> None:
-    said = published.make("report", f"DATE={DATE}").stderr
+def test_the_report_of_the_date_is_written_and_brought_here(published: KindCluster) -> None:
+    done = published.make("report", f"DATE={DATE}")
 
-    assert f"s3://user-analytics/reports/ds={DATE}/index.html" in said
+    assert f"s3://user-analytics/reports/ds={DATE}/index.html" in done.stderr
+    assert DATE in Path(done.stdout.strip().splitlines()[-1]).read_text()
 
 
 def test_applications_that_are_checked_in_run_to_their_end_when_kubectl_applies_them(published: KindCluster) -> None:
