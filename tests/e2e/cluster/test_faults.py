@@ -1,5 +1,7 @@
 """Pods of a Spark application killed in the middle of it."""
 
+from typing import NamedTuple
+
 import pytest
 
 from tests.e2e.cluster.conftest import DATE, publish
@@ -14,31 +16,46 @@ def running(cluster: KindCluster, role: str, beside: set[str]) -> list[Pod]:
     return [pod for pod in pods if pod.phase == "Running" and pod.application not in beside]
 
 
-def test_a_job_completes_whose_executor_is_killed(published: KindCluster) -> None:
-    before, old = published.metrics(), set(published.applications())
-    with published.start("apply", "APP=movie-review", f"DATE={DATE}") as job:
-        executor = published.wait(lambda: running(published, "executor", old), "an executor")[0]
-        published.kill(executor)
+class Killed(NamedTuple):
+    """A job one of whose pods was killed: how its `make apply` ended, and what it said."""
+
+    pod: Pod
+    exit_code: int
+    output: str
+
+
+def apply_and_kill(cluster: KindCluster, application: str, role: str) -> Killed:
+    """Run an application, and kill its pod of a role as soon as an executor is at work."""
+    old = set(cluster.applications())
+    with cluster.start("apply", f"APP={application}", f"DATE={DATE}") as job:
+        cluster.wait(lambda: running(cluster, "executor", old), "an executor")
+        [pod] = running(cluster, role, old)
+        cluster.kill(pod)
         output, _ = job.communicate(timeout=600)
-    assert job.returncode == 0, output
-
-    assert published.state(executor.application) == "COMPLETED"
-    publish(published)
-    assert published.metrics() == before
+    return Killed(pod, job.returncode, output)
 
 
-def test_a_job_whose_driver_is_killed_fails_and_the_next_one_doubles_nothing(published: KindCluster) -> None:
-    before, old = published.metrics(), set(published.applications())
-    with published.start("apply", "APP=user-purchase", f"DATE={DATE}") as job:
-        published.wait(lambda: running(published, "executor", old), "an executor")
-        [driver] = running(published, "driver", old)
-        published.kill(driver)
-        output, _ = job.communicate(timeout=600)
-    assert job.returncode != 0
-    assert "make cluster-logs" in output
+@pytest.fixture(scope="module")
+def reviews_without_an_executor(published: KindCluster) -> Killed:
+    """The reviews staged anew by a job that lost its executor."""
+    return apply_and_kill(published, "movie-review", "executor")
+
+
+def test_a_job_completes_whose_executor_is_killed(published: KindCluster, reviews_without_an_executor: Killed) -> None:
+    assert reviews_without_an_executor.exit_code == 0, reviews_without_an_executor.output
+    assert published.state(reviews_without_an_executor.pod.application) == "COMPLETED"
+
+
+def test_a_job_whose_driver_is_killed_fails_and_the_next_one_doubles_nothing(
+    published: KindCluster, reviews_without_an_executor: Killed
+) -> None:
+    before = published.metrics()
+
+    killed = apply_and_kill(published, "user-purchase", "driver")
+    assert killed.exit_code != 0
+    assert f"make cluster-logs APP={killed.pod.application}" in killed.output
     assert published.metrics() == before
 
     published.make("apply", "APP=user-purchase", f"DATE={DATE}")
     publish(published)
-
     assert published.metrics() == before
