@@ -12,7 +12,8 @@ PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase);
 DATE ?=             ## run, and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
 MODE ?= full        ## run, ingest: full or incremental
 ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest; stages: --set NAME=VALUE
-APP ?=              ## apply: movie-review or user-purchase
+APP ?=              ## apply: movie-review or user-purchase. cluster-logs: what to show
+TAIL ?= 100         ## cluster-logs: lines of each log
 VIEW ?= user_behaviour_metrics_view ## query: the view to print
 FORMAT ?= table     ## query: table, csv or json
 ROWS ?= 1000000     ## bench-extraction: rows of the table
@@ -142,15 +143,19 @@ cluster-tools: ## Install on Debian what the cluster needs (podman, debootstrap)
 	@$(BIN)/python -m user_analytics.cluster.go_programs kind helm kubeconform kube-score
 
 .PHONY: cluster-up
-cluster-up: $(VENV)/.cluster
+cluster-up: $(VENV)/.cluster ## Bring up the cluster with all its parts, from whatever there is; again: nothing changes
 	@$(BIN)/python -m user_analytics.cluster.up
 
 .PHONY: cluster-status
-cluster-status: $(VENV)/.cluster
+cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or why not; pages, last runs and publications
 	@$(BIN)/python -m user_analytics.cluster.status
 
+.PHONY: cluster-logs
+cluster-logs: $(VENV)/.cluster ## Print the logs of all that failed, or of APP: an application, a Job, a pod or a stage
+	@$(BIN)/python -m user_analytics.cluster.logs --lines '$(strip $(TAIL))' '$(strip $(APP))'
+
 .PHONY: cluster-down
-cluster-down: $(VENV)/.cluster
+cluster-down: $(VENV)/.cluster ## Remove the cluster with all its data, and all that it left; images and caches stay
 	@$(BIN)/python -m user_analytics.cluster.down
 
 ##@ The pipeline on the cluster, stage by stage
@@ -191,7 +196,7 @@ query: $(VENV)/.cluster ## Print a VIEW of the cluster's warehouse
 ##@ Images
 
 .PHONY: images
-images: $(VENV)/.cluster ## Build the images whose content has changed (see images/README.md)
+images: $(VENV)/.cluster ## Build the images whose content has changed; one alone: make image-spark (see images/README.md)
 	@$(BIN)/python -m user_analytics.cluster.catalogue
 
 image-%: $(VENV)/.cluster ## Build one image: make image-spark

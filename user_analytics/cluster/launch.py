@@ -16,7 +16,7 @@ from user_analytics.cluster import kind
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.load import ensure_loaded
-from user_analytics.cluster.status import pod_problem
+from user_analytics.cluster.parts import pod_problem
 from user_analytics.errors import ClusterError, SettingsError, UserAnalyticsError
 from user_analytics.render import MANIFESTS, SparkParameters, render
 from user_analytics.source import latest_invoice_day

@@ -1,92 +1,170 @@
-"""`make cluster-status`: every part of the cluster, ready or why not. Exit code 1 when one is not ready."""
+"""`make cluster-status`: every part of the cluster, ready or why not; pages, last runs, last publications.
+
+Exit code 1 when a part is not ready.
+"""
 
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from kubernetes import config
-from kubernetes.client import AppsV1Api, CoreV1Api, V1Pod
-from kubernetes.config import ConfigException
-from urllib3.exceptions import HTTPError
+from kubernetes.client import ApiClient, AppsV1Api, BatchV1Api, CoreV1Api, CustomObjectsApi
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
 
-from user_analytics.cluster import kind
+from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.connection import connected
+from user_analytics.cluster.pages import Page, pages
+from user_analytics.cluster.parts import Part, parts
+from user_analytics.cluster.runs import Run, applications, history, jobs, newest_first
+from user_analytics.cluster.up import releases
 from user_analytics.errors import UserAnalyticsError
+from user_analytics.warehouse.client import open_warehouse
+from user_analytics.warehouse.publications import Publication, publications
 
-NAMESPACES = ("user-analytics", "spark-operator")
-
-
-class Part(NamedTuple):
-    """A server of the cluster; `problem` is empty when it is ready."""
-
-    name: str
-    problem: str
+WIDTH = 100
+LAST = 5
+STYLES = {"completed": "green", "failed": "red", "submission_failed": "red", "running": "cyan"}
 
 
-def pod_problem(pod: V1Pod) -> str:
-    """Why a pod is not ready, in Kubernetes' words; empty when it is, or when it has done its work."""
-    status = pod.status
-    if status is None or status.phase == "Succeeded":
+@dataclass
+class Status:
+    """What there is to say of the cluster; `notes` say what could not be found out."""
+
+    parts: list[Part]
+    pages: list[Page]
+    runs: list[Run]
+    earlier: list[Run] = field(default_factory=list)
+    publications: list[Publication] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def is_ready(self) -> bool:
+        """Whether every part is, and every page answers."""
+        return not any(part.problem for part in self.parts) and not any(page.problem for page in self.pages)
+
+
+def read_status(api: ApiClient) -> Status:
+    """Ask the cluster, its History Server and its warehouse."""
+    core = CoreV1Api(api)
+    wanted = [(release.namespace, release.name) for release in releases().values()]
+    status = Status(
+        parts=parts(core, AppsV1Api(api), wanted),
+        pages=pages(core),
+        runs=newest_first([*applications(CustomObjectsApi(api)), *jobs(BatchV1Api(api))])[: 2 * LAST],
+    )
+    _add_history(status)
+    _add_publications(status, core)
+    return status
+
+
+def _add_history(status: Status) -> None:
+    page = next((page for page in status.pages if page.service == "spark-history-server"), None)
+    if page is None or page.problem:
+        return
+    shown = {run.spark_id for run in status.runs}
+    try:
+        logged = history(page.url, 2 * LAST)
+    except (OSError, ValueError) as error:
+        status.notes.append(f"The History Server does not tell past runs: {error}")
+    else:
+        status.earlier = [run for run in logged if run.spark_id not in shown][:LAST]
+
+
+def _add_publications(status: Status, core: CoreV1Api) -> None:
+    if any(part.problem for part in status.parts if part.name.endswith("/bigquery-emulator")):
+        return
+    try:
+        with cluster_settings(core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
+            status.publications = publications(warehouse)[:LAST]
+    except UserAnalyticsError as error:
+        status.notes.append(f"The warehouse does not tell its publications: {error}")
+
+
+def rendered(status: Status, now: datetime) -> RenderableType:
+    """The status as tables, at most 100 columns wide."""
+    shown: list[RenderableType] = [_parts_table(status.parts)]
+    if status.pages:
+        shown.append(_pages_table(status.pages))
+    if status.runs:
+        shown.append(_runs_table("Last Spark applications and Jobs", status.runs, now))
+    if status.earlier:
+        shown.append(_runs_table("Earlier Spark applications, by their event logs", status.earlier, now))
+    if status.publications:
+        shown.append(_publications_table(status.publications))
+    else:
+        shown.append(Text("\nNothing is published yet."))
+    shown += [Text(f"\n{note}") for note in status.notes]
+    return Group(*shown)
+
+
+def _parts_table(all_parts: Sequence[Part]) -> Table:
+    table = _table("Parts", "part", "state")
+    for part in all_parts:
+        table.add_row(part.name, _ready(part.problem, "ready"))
+    return table
+
+
+def _pages_table(all_pages: Sequence[Page]) -> Table:
+    table = _table("Pages", "page of", "address", "state")
+    for page in all_pages:
+        table.add_row(page.service, page.url, _ready(page.problem, "answers"))
+    return table
+
+
+def _runs_table(title: str, runs: Iterable[Run], now: datetime) -> Table:
+    table = _table(title, "name", "date", "state", "started (UTC)", "took")
+    for run in runs:
+        state = Text(run.state, STYLES.get(run.state, ""))
+        if run.problem:
+            state.append(f": {run.problem.splitlines()[0]}")
+        started = run.started.astimezone(UTC).strftime("%m-%d %H:%M:%S") if run.started else ""
+        table.add_row(run.name, run.ds, state, started, _took(run, now))
+    return table
+
+
+def _publications_table(published: Iterable[Publication]) -> Table:
+    table = _table("Last publications", "date", "mode", "published (UTC)", "reviews", "purchases", "quarantined")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for each in published:
+        quarantined = each.movie_review_quarantined_rows + each.user_purchase_quarantined_rows
+        counts = (each.movie_review_rows, each.user_purchase_rows, quarantined)
+        when = each.published_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(str(each.ds), each.mode, when, *(f"{count:,}" for count in counts))
+    return table
+
+
+def _took(run: Run, now: datetime) -> str:
+    if run.started is None:
         return ""
-    for container in [*(status.init_container_statuses or []), *(status.container_statuses or [])]:
-        waiting = container.state.waiting if container.state else None
-        if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
-            return f"{waiting.reason}: {waiting.message or container.image}"
-    for condition in status.conditions or []:
-        if condition.type in {"PodScheduled", "Ready"} and condition.status != "True":
-            return f"{condition.reason}: {condition.message}"
-    return ""
+    seconds = ((run.ended or now) - run.started).total_seconds()
+    return f"{seconds:,.0f} s" if run.ended else f"{seconds:,.0f} s so far"
 
 
-def parts(core: CoreV1Api, apps: AppsV1Api) -> list[Part]:
-    """The node and every Deployment and StatefulSet of the project, with what keeps it from being ready."""
-    found = [_node(core)]
-    for namespace in NAMESPACES:
-        pods = core.list_namespaced_pod(namespace).items
-        for kind_of_server in (apps.list_namespaced_stateful_set, apps.list_namespaced_deployment):
-            for server in kind_of_server(namespace).items:
-                # optional in the client's types, never absent from an answer
-                assert server.metadata and server.status  # noqa: S101, PT018
-                labels = server.spec.selector.match_labels or {}
-                own = [pod for pod in pods if labels.items() <= _labels(pod).items()]
-                ready = (server.status.ready_replicas or 0) >= (server.spec.replicas or 0)
-                found.append(Part(f"{namespace}/{server.metadata.name}", "" if ready else _why(own)))
-    return found
+def _ready(problem: str, word: str) -> Text:
+    return Text(problem, "red") if problem else Text(word, "green")
 
 
-def _why(pods: Sequence[V1Pod]) -> str:
-    return next(filter(None, map(pod_problem, pods)), "it has no pod yet" if not pods else "it is starting")
-
-
-def _node(core: CoreV1Api) -> Part:
-    statuses = [node.status for node in core.list_node().items]
-    conditions = [condition for status in statuses if status for condition in status.conditions or []]
-    ready = [condition for condition in conditions if condition.type == "Ready"]
-    if not ready:
-        return Part("node", "it has not told its state yet")
-    problems = [f"{condition.reason}: {condition.message}" for condition in ready if condition.status != "True"]
-    return Part("node", "; ".join(problems))
-
-
-def _labels(pod: V1Pod) -> dict[str, str]:
-    return (pod.metadata and pod.metadata.labels) or {}
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold", header_style="dim")
+    return table
 
 
 def main() -> int:
-    """Print a line for each part; exit code 1 when one is not ready or the cluster does not answer."""
+    """Print the status; exit code 1 when a part is not ready or the cluster does not answer."""
+    console = Console(highlight=False)
+    console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     try:
-        state = kind.node_state()
-        if state != "running":
-            problem = f"its node is {state}" if state else "there is none"
-            print(f"cluster: {problem}. Run `make cluster-up`", file=sys.stderr)  # noqa: T201
-            return 1
-        client = config.new_client_from_config(context=kind.CONTEXT)
-        found = parts(CoreV1Api(client), AppsV1Api(client))
-    except (UserAnalyticsError, ConfigException, HTTPError, OSError) as error:
-        print(f"cluster: it does not answer: {error}", file=sys.stderr)  # noqa: T201
+        with connected() as api:
+            status = read_status(api)
+    except (UserAnalyticsError, OSError) as error:
+        print(f"cluster: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    for part in found:
-        print(f"{part.name:<48} {part.problem or 'ready'}")  # noqa: T201
-    return 1 if any(part.problem for part in found) else 0
+    console.print(rendered(status, datetime.now(UTC)))
+    return 0 if status.is_ready() else 1
 
 
 if __name__ == "__main__":

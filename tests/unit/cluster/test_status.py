@@ -1,51 +1,106 @@
-"""Why a pod is not ready, as `make cluster-status` says it."""
+"""What `make cluster-status` prints."""
 
-from kubernetes.client import (
-    V1ContainerState,
-    V1ContainerStateWaiting,
-    V1ContainerStatus,
-    V1Pod,
-    V1PodCondition,
-    V1PodStatus,
-)
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from user_analytics.cluster.status import pod_problem
+import pytest
+from rich.console import Console
 
+from user_analytics.cluster.pages import Page, problem
+from user_analytics.cluster.parts import Part
+from user_analytics.cluster.runs import Run
+from user_analytics.cluster.status import WIDTH, Status, rendered
 
-def waiting(reason: str, message: str | None = None) -> V1ContainerStatus:
-    state = V1ContainerState(waiting=V1ContainerStateWaiting(reason=reason, message=message))
-    return V1ContainerStatus(name="minio", image="minio:1", image_id="", ready=False, restart_count=0, state=state)
-
-
-def condition(kind: str, status: str) -> V1PodCondition:
-    return V1PodCondition(type=kind, status=status, reason="Because", message="of that")
-
-
-def test_a_pod_that_is_ready_has_no_problem() -> None:
-    assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[condition("Ready", "True")]))) == ""
-
-
-def test_a_pod_that_has_done_its_work_has_no_problem() -> None:
-    assert pod_problem(V1Pod(status=V1PodStatus(phase="Succeeded", conditions=[condition("Ready", "False")]))) == ""
+NOW = datetime(2026, 1, 2, 3, 6, 5, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+LONG = "word " * 60
+RUNS = [
+    Run("movie-review-2010-12-08-x7k2p", "2010-12-08", "running", NOW - MINUTE, None),
+    Run("user-purchase-2010-12-08-abcde", "2010-12-08", "failed", NOW - 3 * MINUTE, NOW - MINUTE, f"{LONG}\nmore"),
+]
 
 
-def test_an_image_that_cannot_be_had_is_named() -> None:
-    status = V1PodStatus(phase="Pending", container_statuses=[waiting("ErrImageNeverPull")])
-
-    assert pod_problem(V1Pod(status=status)) == "ErrImageNeverPull: minio:1"
-
-
-def test_a_pod_without_room_says_what_the_scheduler_says() -> None:
-    assert pod_problem(V1Pod(status=V1PodStatus(phase="Pending", conditions=[condition("PodScheduled", "False")]))) == (
-        "Because: of that"
-    )
+def printed(status: Status) -> str:
+    console = Console(file=io.StringIO(), width=WIDTH)
+    console.print(rendered(status, NOW))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
-def test_a_pod_that_starts_says_that_it_is_not_ready() -> None:
-    status = V1PodStatus(
-        phase="Pending",
-        container_statuses=[waiting("ContainerCreating")],
-        conditions=[condition("PodScheduled", "True"), condition("Ready", "False")],
-    )
+def a_status(**changes: object) -> Status:
+    ready = [Part("node", ""), Part("user-analytics/minio", "")]
+    return Status(**{"parts": ready, "pages": [], "runs": [], **changes})  # type: ignore[arg-type]
 
-    assert pod_problem(V1Pod(status=status)) == "Because: of that"
+
+def test_a_cluster_is_ready_when_every_part_is_and_every_page_answers() -> None:
+    console = "minio-console"
+
+    assert a_status(pages=[Page(console, "http://127.0.0.1:9001", "")]).is_ready()
+    assert not a_status(parts=[Part("node", "KubeletNotReady: starting")]).is_ready()
+    assert not a_status(pages=[Page(console, "http://127.0.0.1:9001", "refused")]).is_ready()
+
+
+def test_every_part_has_a_line_with_its_state() -> None:
+    text = printed(a_status(parts=[Part("node", ""), Part("user-analytics/minio", "Unschedulable: no room")]))
+
+    assert "node                  ready" in text
+    assert "user-analytics/minio  Unschedulable: no room" in text
+
+
+def test_a_run_has_a_line_with_its_state_and_how_long_it_took() -> None:
+    text = printed(a_status(runs=RUNS))
+
+    assert "running" in text
+    assert "60 s so far" in text
+    assert "120 s" in text
+    assert "failed: word word" in " ".join(text.split())
+    assert "more" not in text
+
+
+def test_what_it_prints_fits_100_columns() -> None:
+    text = printed(a_status(parts=[Part("user-analytics/minio", LONG)], runs=RUNS, notes=[LONG]))
+
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_without_a_publication_it_says_so() -> None:
+    assert "Nothing is published yet." in printed(a_status())
+
+
+class _Answers(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(503 if self.path == "/broken" else 307)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Not on the tests' output."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), _Answers) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
+
+
+def test_a_page_that_answers_has_no_problem(server: str) -> None:
+    assert problem(server) == ""
+
+
+def test_a_page_that_answers_with_an_error_says_which(server: str) -> None:
+    assert problem(f"{server}/broken") == "it answers with 503"
+
+
+def test_a_page_that_does_not_answer_says_why() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    assert problem(f"http://127.0.0.1:{port}") == "it does not answer: [Errno 111] Connection refused"

@@ -1,0 +1,135 @@
+"""What `make cluster-logs` finds, on a real API server where no pod runs. How logs look is for the tests on kind."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+from kubernetes import config
+from kubernetes.client import ApiClient, CoreV1Event, V1ObjectMeta, V1ObjectReference
+
+from tests.fixtures.kubernetes_api import KubernetesApi
+from user_analytics.cluster.logs import NAMESPACES, named, problems, warning
+from user_analytics.cluster.secrets import JOBS, SERVERS
+from user_analytics.errors import ClusterError
+
+NOW = datetime.now(UTC)
+
+
+def pod(name: str, namespace: str = JOBS, **labels: str) -> dict[str, object]:
+    metadata = {"name": name, "namespace": namespace, "labels": {key.replace("__", "/"): labels[key] for key in labels}}
+    container = {"name": name, "image": "none"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+
+
+def job(name: str) -> dict[str, object]:
+    metadata = {"name": name, "namespace": JOBS}
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "stage", "image": "none"}]}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
+
+
+class Cluster:
+    def __init__(self, api: KubernetesApi) -> None:
+        self._api = api
+        self.client: ApiClient = config.new_client_from_config(str(api.kubeconfig))
+
+    def make(self, *bodies: dict[str, object]) -> None:
+        for body in bodies:
+            done = self._api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump(body))
+            assert done.returncode == 0, done.stderr
+
+    def clean(self) -> None:
+        for namespace in NAMESPACES:
+            self._api.kubectl("delete", "pods,jobs,events", "--all", "--force", "--namespace", namespace)
+
+
+@pytest.fixture
+def cluster(kubernetes_api: KubernetesApi) -> Iterator[Cluster]:
+    """The project's namespaces, with nothing in them."""
+    for namespace in NAMESPACES:
+        kubernetes_api.kubectl("create", "namespace", namespace)
+        kubernetes_api.kubectl("create", "serviceaccount", "default", "--namespace", namespace)
+    cluster = Cluster(kubernetes_api)
+    yield cluster
+    cluster.clean()
+
+
+def headings(text: Iterator[str]) -> list[str]:
+    return [line.removeprefix("\n=== ") for line in text if line.startswith("\n=== ")]
+
+
+def test_a_name_that_nothing_has_is_refused_with_those_that_there_are(cluster: Cluster) -> None:
+    cluster.make(job("publish-2010-12-08-abcde"))
+
+    with pytest.raises(ClusterError, match=r"nothing is called movie-review\. .*: publish-2010-12-08-abcde"):
+        list(named(cluster.client, "movie-review", 10))
+
+
+def test_a_job_is_found_with_its_pods(cluster: Cluster) -> None:
+    name = "publish-2010-12-08-abcde"
+    cluster.make(job(name), pod(f"{name}-1", **{"batch.kubernetes.io__job-name": name}), pod("other"))
+
+    assert headings(named(cluster.client, name, 10)) == [f"{name}: waiting", f"{JOBS}/{name}-1: Pending"]
+
+
+def test_the_last_run_of_a_stage_is_found_by_the_stage(cluster: Cluster) -> None:
+    cluster.make(job("publish-2010-12-08-abcde"))
+
+    assert headings(named(cluster.client, "publish", 10)) == ["publish-2010-12-08-abcde: waiting"]
+
+
+def test_a_run_whose_pods_are_gone_says_where_to_look(cluster: Cluster) -> None:
+    cluster.make(job("publish-abcde"))
+
+    assert list(named(cluster.client, "publish", 10))[-1].startswith("Its pods are gone")
+
+
+def test_an_application_is_found_by_its_pods_the_driver_first(cluster: Cluster) -> None:
+    label = {"sparkoperator.k8s.io__app-name": "movie-review-x"}
+    executor = {**label, "spark-role": "executor"}
+    cluster.make(pod("movie-review-exec-1", **executor), pod("movie-review-x-driver", **label))
+
+    assert headings(named(cluster.client, "movie-review-x", 10)) == [
+        f"{JOBS}/movie-review-x-driver: Pending",
+        f"{JOBS}/movie-review-exec-1: Pending",
+    ]
+
+
+def test_a_pod_is_found_by_its_name(cluster: Cluster) -> None:
+    cluster.make(pod("minio-0", SERVERS))
+
+    assert headings(named(cluster.client, "minio-0", 10)) == [f"{SERVERS}/minio-0: Pending"]
+
+
+def test_without_problems_it_says_so(cluster: Cluster) -> None:
+    first, *_, last = problems(cluster.client, 10, NOW)
+
+    assert (first, last) == ("Every part is well, and no run has failed.", "None.")
+
+
+def event(minute: int = 5, **changes: object) -> CoreV1Event:
+    of = V1ObjectReference(kind="Pod", name="minio-0", namespace=SERVERS)
+    when = datetime(2026, 1, 2, 3, minute, tzinfo=UTC)
+    values = {"last_timestamp": when, "reason": "FailedMount", "message": "no such\n volume", **changes}
+    return CoreV1Event(metadata=V1ObjectMeta(name="e"), involved_object=of, **values)  # type: ignore[arg-type]
+
+
+def test_a_warning_is_one_line() -> None:
+    assert warning(event()) == "03:05:00  user-analytics/minio-0  FailedMount: no such volume"
+
+
+def test_a_warning_that_came_several_times_says_how_often() -> None:
+    assert "FailedMount (7 times): no such volume" in warning(event(count=7))
+
+
+def test_warnings_of_the_last_hour_are_printed(cluster: Cluster) -> None:
+    for name, age in (("new", 60), ("old", 7200)):
+        stamp = datetime.fromtimestamp(NOW.timestamp() - age, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        of = {"kind": "Pod", "name": "minio-0", "namespace": SERVERS}
+        body = {"metadata": {"name": name, "namespace": SERVERS}, "involvedObject": of, "type": "Warning"}
+        times = {"lastTimestamp": stamp, "reason": "BackOff", "message": f"the {name} one"}
+        cluster.make({"apiVersion": "v1", "kind": "Event", **body, **times})
+
+    text = "\n".join(problems(cluster.client, 10, NOW))
+    assert "BackOff: the new one" in text
+    assert "the old one" not in text

@@ -1,0 +1,112 @@
+"""Which parts are ready, and why the others are not, as `make cluster-status` says it."""
+
+from collections.abc import Iterator
+
+import pytest
+from kubernetes import config
+from kubernetes.client import (
+    AppsV1Api,
+    CoreV1Api,
+    V1ContainerState,
+    V1ContainerStateWaiting,
+    V1ContainerStatus,
+    V1Pod,
+    V1PodCondition,
+    V1PodStatus,
+)
+
+from tests.fixtures.kubernetes_api import KubernetesApi
+from user_analytics.cluster.parts import NOT_INSTALLED, STOPPED, parts, pod_problem
+
+
+def waiting(reason: str, message: str | None = None) -> V1ContainerStatus:
+    state = V1ContainerState(waiting=V1ContainerStateWaiting(reason=reason, message=message))
+    return V1ContainerStatus(name="minio", image="minio:1", image_id="", ready=False, restart_count=0, state=state)
+
+
+def condition(kind: str, status: str) -> V1PodCondition:
+    return V1PodCondition(type=kind, status=status, reason="Because", message="of that")
+
+
+def test_a_pod_that_is_ready_has_no_problem() -> None:
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[condition("Ready", "True")]))) == ""
+
+
+def test_a_pod_that_has_done_its_work_has_no_problem() -> None:
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Succeeded", conditions=[condition("Ready", "False")]))) == ""
+
+
+def test_an_image_that_cannot_be_had_is_named() -> None:
+    status = V1PodStatus(phase="Pending", container_statuses=[waiting("ErrImageNeverPull")])
+
+    assert pod_problem(V1Pod(status=status)) == "ErrImageNeverPull: minio:1"
+
+
+def test_a_pod_without_room_says_what_the_scheduler_says() -> None:
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Pending", conditions=[condition("PodScheduled", "False")]))) == (
+        "Because: of that"
+    )
+
+
+def test_a_pod_that_starts_says_that_it_is_not_ready() -> None:
+    status = V1PodStatus(
+        phase="Pending",
+        container_statuses=[waiting("ContainerCreating")],
+        conditions=[condition("PodScheduled", "True"), condition("Ready", "False")],
+    )
+
+    assert pod_problem(V1Pod(status=status)) == "Because: of that"
+
+
+@pytest.fixture
+def namespace(kubernetes_api: KubernetesApi) -> Iterator[str]:
+    """A namespace of a real API server, on which nothing runs."""
+    name = "parts"
+    kubernetes_api.kubectl("create", "namespace", name)
+    yield name
+    kubernetes_api.kubectl("delete", "statefulset,deployment", "--all", "--namespace", name)
+
+
+SERVER = """
+apiVersion: apps/v1
+kind: {kind}
+metadata: {{name: {name}, namespace: parts, labels: {{app.kubernetes.io/instance: {name}}}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec: {{containers: [{{name: {name}, image: none}}]}}
+"""
+
+
+def read_parts(api: KubernetesApi, *releases: str) -> dict[str, str]:
+    client = config.new_client_from_config(str(api.kubeconfig))
+    return dict(parts(CoreV1Api(client), AppsV1Api(client), [("parts", name) for name in releases]))
+
+
+def test_a_release_that_is_not_installed_is_a_part_that_is_not_ready(
+    kubernetes_api: KubernetesApi, namespace: str
+) -> None:
+    assert read_parts(kubernetes_api, "minio")["parts/minio"] == NOT_INSTALLED
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment"])
+def test_servers_are_found_with_what_keeps_them_from_being_ready(
+    kubernetes_api: KubernetesApi, namespace: str, kind: str
+) -> None:
+    body = SERVER.format(kind=kind, name="minio", replicas=1)
+    kubernetes_api.kubectl("apply", "--filename", "-", standard_input=body)
+
+    assert read_parts(kubernetes_api, "minio")["parts/minio"] == "it has no pod yet"
+
+
+def test_a_server_that_was_stopped_is_not_ready(kubernetes_api: KubernetesApi, namespace: str) -> None:
+    body = SERVER.format(kind="StatefulSet", name="minio", replicas=0)
+    kubernetes_api.kubectl("apply", "--filename", "-", standard_input=body)
+
+    assert read_parts(kubernetes_api, "minio")["parts/minio"] == STOPPED
+
+
+def test_a_node_that_has_not_come_is_not_ready(kubernetes_api: KubernetesApi) -> None:
+    assert read_parts(kubernetes_api)["node"] == "it has not told its state yet"

@@ -1,0 +1,31 @@
+"""The cluster's API, with what goes wrong in words for a person."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kubernetes.client import ApiClient, ApiException
+from kubernetes.config import ConfigException
+from urllib3.exceptions import HTTPError
+
+from user_analytics.cluster import kind
+from user_analytics.errors import ClusterError
+
+
+@contextmanager
+def connected() -> Iterator[ApiClient]:
+    """The API of the running cluster. Raises ClusterError when there is none, or when it does not answer or refuses."""
+    try:
+        with kind.connect() as client:
+            yield client
+    except ApiException as error:
+        raise ClusterError(f"the cluster refuses: {_message(error)}") from error
+    except (ConfigException, HTTPError) as error:
+        raise ClusterError(f"the cluster does not answer: {error}") from error
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)

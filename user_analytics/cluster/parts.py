@@ -1,0 +1,85 @@
+"""The parts of the cluster: which are ready, and what keeps the others from it."""
+
+from collections.abc import Collection, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1StatefulSet
+
+Server = V1StatefulSet | V1Deployment
+INSTANCE = "app.kubernetes.io/instance"
+NOT_INSTALLED = "it is not installed: run `make cluster-up`"
+STOPPED = "it is stopped, as by a backup that was killed: run `make cluster-up`"
+# Conditions of a node that are bad when they hold.
+PRESSURE = {"MemoryPressure", "DiskPressure", "PIDPressure"}
+
+
+class Part(NamedTuple):
+    """A server of the cluster; `problem` is empty when it is ready."""
+
+    name: str
+    problem: str
+
+
+def pod_problem(pod: V1Pod) -> str:
+    """Why a pod is not ready, in Kubernetes' words; empty when it is, or when it has done its work."""
+    status = pod.status
+    if status is None or status.phase == "Succeeded":
+        return ""
+    for container in [*(status.init_container_statuses or []), *(status.container_statuses or [])]:
+        waiting = container.state.waiting if container.state else None
+        if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
+            return f"{waiting.reason}: {waiting.message or container.image}"
+    for condition in status.conditions or []:
+        if condition.type in {"PodScheduled", "Ready"} and condition.status != "True":
+            return f"{condition.reason}: {condition.message}"
+    return ""
+
+
+def parts(core: CoreV1Api, apps: AppsV1Api, releases: Collection[tuple[str, str]]) -> list[Part]:
+    """The node, every Deployment and StatefulSet, and what is missing of the releases (namespace, name) to be there."""
+    pods = core.list_pod_for_all_namespaces().items
+    stateful_sets = apps.list_stateful_set_for_all_namespaces().items
+    deployments = apps.list_deployment_for_all_namespaces().items
+    servers: list[Server] = list(chain(stateful_sets, deployments))
+    there = {(_namespace(server), _labels(server).get(INSTANCE)) for server in servers}
+    missing = [Part("/".join(release), NOT_INSTALLED) for release in releases if release not in there]
+    return [_node(core), *sorted(missing + [_part(server, pods) for server in servers])]
+
+
+def _part(server: Server, pods: Sequence[V1Pod]) -> Part:
+    # optional in the client's types, never absent from an answer
+    assert server.metadata and server.spec and server.status  # noqa: S101, PT018
+    name = f"{server.metadata.namespace}/{server.metadata.name}"
+    if server.spec.replicas == 0:
+        return Part(name, STOPPED)
+    if (server.status.ready_replicas or 0) >= (server.spec.replicas or 1):
+        return Part(name, "")
+    labels = (server.spec.selector.match_labels or {}).items()
+    own = [pod for pod in pods if _namespace(pod) == server.metadata.namespace and labels <= _labels(pod).items()]
+    return Part(name, _why(own))
+
+
+def _why(pods: Sequence[V1Pod]) -> str:
+    return next(filter(None, map(pod_problem, pods)), "it is starting" if pods else "it has no pod yet")
+
+
+def _node(core: CoreV1Api) -> Part:
+    statuses = [node.status for node in core.list_node().items]
+    conditions = [condition for status in statuses if status for condition in status.conditions or []]
+    ready = [condition for condition in conditions if condition.type == "Ready"]
+    if not ready:
+        return Part("node", "it has not told its state yet")
+    problems = [f"{each.reason}: {each.message}" for each in ready if each.status != "True"]
+    problems += [
+        f"{each.reason}: {each.message}" for each in conditions if each.type in PRESSURE and each.status == "True"
+    ]
+    return Part("node", "; ".join(problems))
+
+
+def _labels(something: V1Pod | Server) -> dict[str, str]:
+    return (something.metadata and something.metadata.labels) or {}
+
+
+def _namespace(something: V1Pod | Server) -> str | None:
+    return something.metadata.namespace if something.metadata else None
