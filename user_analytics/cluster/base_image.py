@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from user_analytics.cluster.engine import engine, has_image
 from user_analytics.cluster.versions import read_versions
+from user_analytics.cluster.workspace import workspace
 from user_analytics.errors import ClusterError
 
 # Debian's own slim images leave these out too.
@@ -28,7 +28,12 @@ deb http://deb.debian.org/debian-security {suite}-security main
 
 def base_image() -> str:
     """Its name: BASE_IMAGE of the environment, for the engine to pull, or that of the one made here."""
-    return os.environ.get("BASE_IMAGE") or f"localhost/user-analytics/debian:{read_versions()['DEBIAN_SUITE']}"
+    return os.environ.get("BASE_IMAGE") or own_base_image()
+
+
+def own_base_image() -> str:
+    """The name of the one made here."""
+    return f"localhost/user-analytics/debian:{read_versions()['DEBIAN_SUITE']}"
 
 
 def ensure_base_image() -> bool:
@@ -41,14 +46,14 @@ def ensure_base_image() -> bool:
             "debootstrap is missing, which makes the base image: `make cluster-tools` installs it on Debian. Where a "
             f"registry can be reached, BASE_IMAGE=debian:{suite}-slim takes its place"
         )
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary, "root")
+    with workspace() as temporary:
+        root = temporary / "root"
         _check(["debootstrap", "--variant=minbase", suite, str(root)])
         Path(root, "etc/apt/sources.list").write_text(SOURCES.format(suite=suite))
         for folder in LEFT_OUT:
             shutil.rmtree(root / folder, ignore_errors=True)
             (root / folder).mkdir(parents=True)
-        archive = Path(temporary, "root.tar")
+        archive = temporary / "root.tar"
         _check(["tar", "--create", "--file", str(archive), "--directory", str(root), "."])
         _check([engine(), "import", str(archive), base_image()])
     return True

@@ -3,15 +3,23 @@
 import sys
 
 from user_analytics.cluster import go_programs, kind
+from user_analytics.cluster.base_image import own_base_image
+from user_analytics.cluster.engine import remove_abandoned_builds
+from user_analytics.cluster.workspace import remove_abandoned
 from user_analytics.errors import UserAnalyticsError
 
 
 def main() -> int:
-    """Remove node, volumes, network and the kubeconfig's entries; exit code 1 with a message when it cannot."""
+    """Remove node, volumes, network, entries in the kubeconfig, and containers, mounts and folders of killed builds.
+
+    Exit code 1 with a message when something cannot be removed.
+    """
     try:
         go_programs.build("kind")
         kind.delete()
         kind.delete_network()
+        remove_abandoned_builds(own_base_image())
+        remove_abandoned()
     except (UserAnalyticsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

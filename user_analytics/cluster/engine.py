@@ -1,5 +1,6 @@
 """The container engine: podman, or docker where podman is not installed."""
 
+import json
 import os
 import shutil
 import ssl
@@ -60,6 +61,28 @@ def build_image(
     if done.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise ClusterError(f"cannot build {reference} ({log} has all of it):\n{tail}")
+
+
+def remove_abandoned_builds(base: str) -> list[str]:
+    """Remove the containers, with their mounts, of builds on image `base` that were killed; their names.
+
+    docker's daemon does so by itself.
+    """
+    if engine() != "podman" or not has_image(base):
+        return []
+    layers = _layers(base)
+    removed = []
+    for container in json.loads(run("ps", "--all", "--external", "--format", "json").stdout):
+        # a container of podman's own has a process or had one; one of a build is storage alone
+        if container["Status"] == "Storage" and _layers(container["ImageID"])[: len(layers)] == layers:
+            run("rm", "--force", container["Id"])
+            removed.extend(container["Names"])
+    return removed
+
+
+def _layers(image: str) -> list[str]:
+    found: list[str] = json.loads(run("image", "inspect", "--format", "{{json .RootFS.Layers}}", image).stdout)
+    return found
 
 
 def tag_image(reference: str, other: str) -> None:

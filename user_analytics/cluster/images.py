@@ -8,7 +8,6 @@ unchanged one is known without looking into it, and the project's version, which
 import hashlib
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from user_analytics.cluster.base_image import base_image, ensure_base_image
 from user_analytics.cluster.engine import build_image, has_image, tag_image
 from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.cluster.wheel import build_wheel, wheel_identity
+from user_analytics.cluster.workspace import workspace
 from user_analytics.spark import jars
 
 CHECKOUT = REQUIREMENTS.parent
@@ -84,8 +84,7 @@ def build(image: Image) -> bool:
 
 
 def _build(image: Image, reference: str) -> bool:
-    with tempfile.TemporaryDirectory() as directory:
-        context = Path(directory)
+    with workspace() as context:
         shutil.copytree(image.folder / image.name, context, dirs_exist_ok=True)
         for part in image.parts:
             part.put(context)

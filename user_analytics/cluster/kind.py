@@ -1,11 +1,10 @@
 """The kind cluster: one node, in a container of the engine."""
 
-import json
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -15,6 +14,7 @@ from kubernetes.client import ApiClient
 from user_analytics.cluster.engine import engine, kind_environment, run, save_images
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.versions import REQUIREMENTS
+from user_analytics.cluster.workspace import workspace
 from user_analytics.errors import ClusterError
 
 CHECKOUT = REQUIREMENTS.parent
@@ -25,6 +25,7 @@ CONTEXT = f"kind-{CLUSTER}"
 # kind's own network; all kind clusters of the machine share it.
 NETWORK = "kind"
 START_SECONDS = 120.0
+STALE_LOCK_SECONDS = 60.0
 
 
 def node_state() -> str | None:
@@ -74,10 +75,11 @@ def start() -> None:
 
 def delete() -> None:
     """Remove the cluster with its volumes and its entries in the kubeconfig; harmless when there is none."""
-    volumes = _volumes()
+    _unlock_kubeconfig()
     _kind("delete", "cluster", "--name", CLUSTER)
-    for volume in volumes:
-        run("volume", "rm", volume, check=False)
+    # kind takes those of a container with it; one that was killed may have made a volume and no container yet
+    for volume in run("volume", "ls", "--quiet", "--filter", f"label={NODE}").stdout.split():
+        run("volume", "rm", volume)
 
 
 def delete_network() -> None:
@@ -93,8 +95,8 @@ def loaded_images() -> set[str]:
 
 def load_images(references: Sequence[str]) -> None:
     """Put images of the engine into the node, under all these names."""
-    with tempfile.TemporaryDirectory() as directory:
-        archive = Path(directory, "images.tar")
+    with workspace() as directory:
+        archive = directory / "images.tar"
         save_images(references, archive)
         _kind("load", "image-archive", str(archive), "--name", CLUSTER)
 
@@ -104,11 +106,13 @@ def name_image(reference: str, other: str) -> None:
     run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, other)
 
 
-def _volumes() -> list[str]:
-    found = run("container", "inspect", "--format", "{{json .Mounts}}", NODE, check=False)
-    if found.returncode != 0:
-        return []
-    return [mount["Name"] for mount in json.loads(found.stdout) if mount.get("Type") == "volume"]
+def _unlock_kubeconfig() -> None:
+    """Remove the lock of a kind or kubectl that was killed while it wrote; it takes them no second."""
+    for file in (os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")).split(os.pathsep):
+        lock = Path(f"{file}.lock")
+        with suppress(FileNotFoundError):
+            if time.time() - lock.stat().st_mtime > STALE_LOCK_SECONDS:
+                lock.unlink()
 
 
 def _kind(*arguments: str) -> None:

@@ -5,7 +5,6 @@ kind's own files (entrypoint, units, containerd's settings) come from kind's mod
 
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from user_analytics.cluster.base_image import base_image, ensure_base_image
 from user_analytics.cluster.engine import build_image, save_images, tag_image
 from user_analytics.cluster.images import IMAGES, LOGS, Image, Part, file_identities, go_identity, go_program
 from user_analytics.cluster.versions import read_versions
+from user_analytics.cluster.workspace import workspace
 
 COMPONENTS = IMAGES / "kind-node" / "components"
 # Called so in images/kind-node/files/kind/manifests/default-storage.yaml.
@@ -80,8 +80,7 @@ def _put_components(directory: Path) -> None:
 
 
 def _build_component(component: Component) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        context = Path(directory)
+    with workspace() as context:
         if component.module:
             go_programs.build(component.module)
             only = len(go_programs.programs(component.module)) == 1

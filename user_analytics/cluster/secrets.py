@@ -2,13 +2,12 @@
 
 import base64
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
 
+from user_analytics.cluster.workspace import workspace
 from user_analytics.emulator.tls import ensure_tls
 
 SERVERS, JOBS = "user-analytics", "user-analytics-jobs"
@@ -72,8 +71,8 @@ def ensure_secrets(core: CoreV1Api) -> list[str]:
 
 
 def _certificates() -> Mapping[str, bytes]:
-    with tempfile.TemporaryDirectory() as directory:
-        files = ensure_tls(Path(directory), EMULATOR_NAMES)
+    with workspace() as directory:
+        files = ensure_tls(directory, EMULATOR_NAMES)
         return {
             "tls.crt": files.certificate.read_bytes(),
             "tls.key": files.key.read_bytes(),
