@@ -33,7 +33,7 @@ from benchmarks import judges
 from user_analytics.errors import InputError
 from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.sentiment.review_files import TEXT_COLUMN, open_reviews
-from user_analytics.spark.submit import CHECKOUT, LOOPBACK
+from user_analytics.spark.submit import CHECKOUT, JAVA_OPTIONS, LOOPBACK
 
 ROWS, SLOW_ROWS, SLOWEST_ROWS = 100_000, 10_000, 1_000
 TURNS = 3
@@ -46,7 +46,13 @@ from pathlib import Path
 from benchmarks import judges
 judges.{judge}(judges.Work(Path(sys.argv[1]), rows={rows}, turns={turns}))
 """
-SPARK = ("--master local[1]", "--driver-memory 4g", "--conf spark.ui.enabled=false", "pyspark-shell")
+SPARK = (
+    "--master local[1]",
+    "--driver-memory 4g",
+    f"--driver-java-options '{' '.join(JAVA_OPTIONS)}'",
+    "--conf spark.ui.enabled=false",
+    "pyspark-shell",
+)
 
 OURS_IN_SPARK = "user-analytics in Spark"
 SPARK_ML = "pyspark.ml: Tokenizer, NGram, HashingTF, IDF, LogisticRegression"

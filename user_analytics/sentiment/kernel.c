@@ -12,27 +12,31 @@
 
 enum { LONGEST_ENTITY_NAME = 8, LONGEST_NGRAM = 3, COMMON_COUNTS = 32, WAITING = 256 };
 
-/* An n-gram of a model. */
+/* A place for one n-gram of a model. */
+typedef struct {
+    uint32_t tag;   /* upper bits of its hash; 0 if the place is free */
+    uint32_t count; /* occurrences in the text at hand; 0 between texts */
+} place;
+
 typedef struct {
     float weight;
     float idf;
-    uint32_t count; /* occurrences in the text at hand; 0 between texts */
-} ngram;
+} value;
 
-/* The n-grams' hash table: a place holds the upper bits of a hash and, in the lower ones, the n-gram's number + 1; or
-   0, if it is free. Small, since most of the time goes into waiting for it. */
+/* The n-grams' hash table, in which one look tells whether an n-gram is there: whether a second one was needed no
+   processor could guess, and it would wait for memory again. For each group of n-grams the table knows how many steps
+   from their first places they stand, a number chosen for all of them to have places of their own. */
 typedef struct {
-    uint64_t *places;
-    uint64_t last_place; /* number of places - 1, which is a power of two - 1 */
-    uint64_t *filter;    /* bits; those of the model's n-grams are set: most others end here */
-    uint64_t last_bit;   /* number of bits - 1, likewise */
-    ngram *ngrams;
-    uint32_t *found;     /* room for the number of each n-gram */
+    uint64_t *filter; /* bits; those of the model's n-grams are set: most others end here */
+    uint64_t last_bit; /* number of bits - 1, which is a power of two - 1 */
+    uint16_t *steps;
+    uint64_t last_group; /* number of groups - 1, likewise */
+    place *places;
+    uint64_t number_of_places;
+    value *values;   /* of the n-gram in each place */
+    uint32_t *found; /* room for the number of each place */
     double bias;
 } model;
-
-#define NUMBER_BITS 24
-#define NUMBER (((uint64_t)1 << NUMBER_BITS) - 1)
 
 /* --- words --------------------------------------------------------------------------------------------- */
 
@@ -158,7 +162,7 @@ static inline const uint8_t *take_letters(hasher *word, const uint8_t *at, const
 
 /* Move past the next word and give its hash, never 0; false at the end of the text. With `out` the word is
    written there too, and `out` moved past it; it takes no more bytes than were read. */
-static inline bool next_word(const uint8_t **at, const uint8_t *end, uint64_t *hash, uint8_t **out) {
+__attribute__((always_inline)) static inline bool next_word(const uint8_t **at, const uint8_t *end, uint64_t *hash, uint8_t **out) {
     hasher word = {0, 0, 0};
     const uint8_t *next = *at;
     int64_t apostrophes = 0; /* since the last letter: inside the word if another one follows */
@@ -232,95 +236,125 @@ static inline uint64_t joined(uint64_t before, uint64_t word) {
     return hash | 1;
 }
 
+static inline uint64_t filter_bit(const model *model, uint64_t hash) {
+    return (hash >> 20) & model->last_bit;
+}
+
 static inline bool may_be_known(const model *model, uint64_t hash) {
-    uint64_t bit = (hash >> 20) & model->last_bit;
+    uint64_t bit = filter_bit(model, hash);
     return model->filter[bit >> 6] >> (bit & 63) & 1;
 }
 
-/* Where to look for an n-gram first. */
-static inline uint64_t *first_place(const model *model, uint64_t hash) {
-    return &model->places[(hash ^ (hash >> 32)) & model->last_place];
+static inline uint32_t tag_of(uint64_t hash) {
+    return (uint32_t)(hash >> 32) | 1;
 }
 
-/* The place of an n-gram, or the free one where it would be. */
-static inline uint64_t *place_of(const model *model, uint64_t hash) {
-    uint64_t *place = first_place(model, hash);
-    while (*place != 0 && (*place ^ hash) >> NUMBER_BITS != 0)
-        place = &model->places[(uint64_t)(place + 1 - model->places) & model->last_place];
-    return place;
+static inline uint64_t group_of(const model *model, uint64_t hash) {
+    return (hash >> 40) & model->last_group;
 }
 
-/* Put n-grams, words with one space between two, into an empty model with more places than n-grams. Returns
-   their number, or the position of one whose hash is that of an earlier one. */
-int64_t put_ngrams(model *model, const uint8_t *bytes, const int64_t *offsets, int64_t ngrams) {
+/* The number of the only place where an n-gram can be. */
+static inline uint32_t place_of(const model *model, uint64_t hash) {
+    uint32_t position = (uint32_t)hash + tag_of(hash) * model->steps[group_of(model, hash)];
+    return (uint32_t)(position * model->number_of_places >> 32); /* evenly over all places */
+}
+
+/* The hash and the group of each n-gram, words with one space between two. */
+void hash_ngrams(
+    const model *model, const uint8_t *bytes, const int64_t *offsets, int64_t ngrams, uint64_t *hashes, uint64_t *groups
+) {
     for (int64_t ngram = 0; ngram < ngrams; ngram++) {
         const uint8_t *at = bytes + offsets[ngram], *end = bytes + offsets[ngram + 1];
         uint64_t word, hash = 0;
         for (bool first = true; next_word(&at, end, &word, NULL); first = false) hash = first ? word : joined(hash, word);
-        uint64_t *place = place_of(model, hash);
-        if (*place != 0) return ngram;
-        *place = (hash & ~NUMBER) | (uint64_t)(ngram + 1);
-        uint64_t bit = (hash >> 20) & model->last_bit;
+        hashes[ngram] = hash;
+        groups[ngram] = group_of(model, hash);
+    }
+}
+
+/* Give all n-grams of a group their places, or none of them if one is taken. */
+static bool put_group(model *model, const uint64_t *hashes, int64_t ngrams) {
+    for (int64_t ngram = 0; ngram < ngrams; ngram++) {
+        place *place = &model->places[place_of(model, hashes[ngram])];
+        if (place->tag != 0) {
+            while (ngram-- > 0) model->places[place_of(model, hashes[ngram])].tag = 0;
+            return false;
+        }
+        place->tag = tag_of(hashes[ngram]);
+    }
+    return true;
+}
+
+/* Put n-grams into an empty model and tell the number of the place of each. Those of a group come one after the other.
+   Returns how many they are, or the position of a group for which no number of steps will do. */
+int64_t put_ngrams(model *model, const uint64_t *hashes, int64_t ngrams, uint32_t *places) {
+    for (int64_t start = 0, end; start < ngrams; start = end) {
+        uint64_t group = group_of(model, hashes[start]);
+        for (end = start + 1; end < ngrams && group_of(model, hashes[end]) == group;) end++;
+        while (!put_group(model, hashes + start, end - start))
+            if (++model->steps[group] == 0) return start;
+    }
+    for (int64_t ngram = 0; ngram < ngrams; ngram++) {
+        uint64_t bit = filter_bit(model, hashes[ngram]);
         model->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
+        places[ngram] = place_of(model, hashes[ngram]);
     }
     return ngrams;
 }
 
 /* --- scores -------------------------------------------------------------------------------------------- */
 
-/* N-grams of the text at hand that wait to be looked up: one by one, each would wait for memory. */
-typedef struct {
-    uint64_t hashes[WAITING + LONGEST_NGRAM];
-    int waiting;
-    uint32_t found; /* different n-grams of the model so far */
-} search;
-
-static void look_up(const model *model, search *search) {
-    int likely = 0;
-    for (int each = 0; each < search->waiting; each++) {
-        uint64_t hash = search->hashes[each];
-        search->hashes[likely] = hash;
-        likely += may_be_known(model, hash);
+/* Count those of the n-grams that are the model's; returns how many different ones of them the text has so far, which
+   before were `found`. All are asked for before the first is looked at: one by one, each would wait for memory. */
+static int64_t count_known(const model *model, const uint64_t *hashes, int ngrams, int64_t found) {
+    uint32_t places[WAITING + LONGEST_NGRAM];
+    for (int each = 0; each < ngrams; each++) {
+        places[each] = place_of(model, hashes[each]);
+        __builtin_prefetch(&model->places[places[each]]);
     }
-    for (int each = 0; each < likely; each++) __builtin_prefetch(first_place(model, search->hashes[each]));
-    int known = 0;
-    for (int each = 0; each < likely; each++) {
-        uint64_t number = *place_of(model, search->hashes[each]) & NUMBER;
-        search->hashes[known] = number - 1;
-        known += number != 0;
-        if (number != 0) __builtin_prefetch(&model->ngrams[number - 1]);
+    for (int each = 0; each < ngrams; each++) {
+        place *place = &model->places[places[each]];
+        bool is_known = place->tag == tag_of(hashes[each]);
+        model->found[found] = places[each]; /* without a branch, which would be guessed wrong too often */
+        found += is_known & (place->count == 0);
+        place->count += is_known;
     }
-    for (int each = 0; each < known; each++) {
-        uint32_t number = (uint32_t)search->hashes[each];
-        if (model->ngrams[number].count++ == 0) model->found[search->found++] = number;
-    }
-    search->waiting = 0;
+    return found;
 }
 
 /* The logit of one text; NAN when it has no n-gram of the model. */
 static double logit(const model *model, const double *log_of, const uint8_t *at, const uint8_t *end) {
-    search search = {.waiting = 0, .found = 0};
+    uint64_t hashes[WAITING + LONGEST_NGRAM]; /* of n-grams that wait to be counted */
+    int waiting = 0;
+    int64_t found = 0;
     uint64_t word, last = 0, last_two = 0; /* 0: none */
     while (next_word(&at, end, &word, NULL)) {
         uint64_t two = joined(last, word), three = joined(last_two, word);
-        search.hashes[search.waiting++] = word;
-        if (last) search.hashes[search.waiting++] = two;
-        if (last_two) search.hashes[search.waiting++] = three;
+        hashes[waiting] = word;
+        waiting += may_be_known(model, word);
+        hashes[waiting] = two;
+        waiting += (last != 0) & may_be_known(model, two);
+        hashes[waiting] = three;
+        waiting += (last_two != 0) & may_be_known(model, three);
         last_two = last ? two : 0;
         last = word;
-        if (search.waiting >= WAITING) look_up(model, &search);
+        if (waiting >= WAITING) {
+            found = count_known(model, hashes, waiting, found);
+            waiting = 0;
+        }
     }
-    look_up(model, &search);
+    found = count_known(model, hashes, waiting, found);
     double product = 0, squares = 0;
-    for (uint32_t each = 0; each < search.found; each++) {
-        ngram *of = &model->ngrams[model->found[each]];
-        double tf = 1 + (of->count < COMMON_COUNTS ? log_of[of->count] : log(of->count));
-        double tfidf = tf * of->idf;
-        product += tfidf * of->weight;
+    for (int64_t each = 0; each < found; each++) {
+        value of = model->values[model->found[each]];
+        uint32_t *count = &model->places[model->found[each]].count;
+        double tf = 1 + (*count < COMMON_COUNTS ? log_of[*count] : log(*count));
+        double tfidf = tf * of.idf;
+        product += tfidf * of.weight;
         squares += tfidf * tfidf;
-        of->count = 0;
+        *count = 0;
     }
-    return search.found ? model->bias + product / sqrt(squares) : NAN;
+    return found ? model->bias + product / sqrt(squares) : NAN;
 }
 
 /* The logit of each text, NAN where there is nothing to judge. */

@@ -11,22 +11,27 @@ from user_analytics.errors import ModelError
 
 LIBRARY = Path(__file__).with_name("_kernel.so")
 
-_NGRAM = np.dtype([("weight", np.float32), ("idf", np.float32), ("count", np.uint32)])
+_PLACE = np.dtype([("tag", np.uint32), ("count", np.uint32)])
+_VALUE = np.dtype([("weight", np.float32), ("idf", np.float32)])
 _MOST_NGRAMS = (1 << 24) - 1
-# At most two places in three are taken; a look for an n-gram that is not there gets past the filter one time in ten.
-_PLACES_PER_NGRAM = 1.5
-_FILTER_BITS_PER_PLACE = 8
+# With more places or smaller groups, the table outgrows the processor's cache; with fewer or larger, it takes long to
+# make. A look for an n-gram that is not there gets past the filter one time in ten.
+_PLACES_PER_NGRAM = 1.25
+_NGRAMS_PER_GROUP = 4
+_FILTER_BITS_PER_NGRAM = 8
 
 
 class _Model(ctypes.Structure):
     """`model` in kernel.c."""
 
     _fields_ = (
-        ("places", ctypes.c_void_p),
-        ("last_place", ctypes.c_uint64),
         ("filter", ctypes.c_void_p),
         ("last_bit", ctypes.c_uint64),
-        ("ngrams", ctypes.c_void_p),
+        ("steps", ctypes.c_void_p),
+        ("last_group", ctypes.c_uint64),
+        ("places", ctypes.c_void_p),
+        ("number_of_places", ctypes.c_uint64),
+        ("values", ctypes.c_void_p),
         ("found", ctypes.c_void_p),
         ("bias", ctypes.c_double),
     )
@@ -43,7 +48,9 @@ def _load(path: Path) -> ctypes.PyDLL:
     pointer, number = ctypes.c_void_p, ctypes.c_int64
     library.write_words.argtypes = (pointer, pointer, number, pointer, pointer)
     library.write_words.restype = None
-    library.put_ngrams.argtypes = (ctypes.POINTER(_Model), pointer, pointer, number)
+    library.hash_ngrams.argtypes = (ctypes.POINTER(_Model), pointer, pointer, number, pointer, pointer)
+    library.hash_ngrams.restype = None
+    library.put_ngrams.argtypes = (ctypes.POINTER(_Model), pointer, number, pointer)
     library.put_ngrams.restype = number
     library.score.argtypes = (ctypes.POINTER(_Model), pointer, pointer, number, pointer)
     library.score.restype = None
@@ -76,28 +83,44 @@ class NgramTable:
         """All three are aligned; raises ModelError for n-grams that have the same hash (an n-gram twice, say)."""
         if len(ngrams) > _MOST_NGRAMS:
             raise ModelError(f"{len(ngrams):,} n-grams are more than the {_MOST_NGRAMS:,} that can be told apart")
-        places = 1 << int(len(ngrams) * _PLACES_PER_NGRAM).bit_length()
-        filter_bits = max(64, places * _FILTER_BITS_PER_PLACE)
-        self._places = np.zeros(places, np.uint64)
-        self._filter = np.zeros(filter_bits // 64, np.uint64)
-        self._ngrams = np.zeros(len(ngrams), _NGRAM)
-        self._ngrams["weight"], self._ngrams["idf"] = weights, idf
-        self._found = np.empty(len(ngrams), np.uint32)
+        places = int(len(ngrams) * _PLACES_PER_NGRAM) + 1
+        self._filter = np.zeros(_power_of_two(len(ngrams) * _FILTER_BITS_PER_NGRAM // 64), np.uint64)
+        self._steps = np.zeros(_power_of_two(len(ngrams) // _NGRAMS_PER_GROUP), np.uint16)
+        self._places = np.zeros(places, _PLACE)
+        self._values = np.zeros(places, _VALUE)
+        self._found = np.empty(places, np.uint32)
         self._model = _Model(
-            self._places.ctypes.data,
-            places - 1,
             self._filter.ctypes.data,
-            filter_bits - 1,
-            self._ngrams.ctypes.data,
+            64 * len(self._filter) - 1,
+            self._steps.ctypes.data,
+            len(self._steps) - 1,
+            self._places.ctypes.data,
+            places,
+            self._values.ctypes.data,
             self._found.ctypes.data,
             bias,
         )
+        self._put(ngrams, weights, idf)
+
+    def _put(self, ngrams: pa.StringArray, weights: NDArray[np.float32], idf: NDArray[np.float32]) -> None:
         strings = ngrams.cast(pa.large_string())
-        put = _LIBRARY.put_ngrams(
-            self._model, _bytes_address(strings), _offsets(strings, np.int64).ctypes.data, len(strings)
+        hashes, groups = np.empty(len(ngrams), np.uint64), np.empty(len(ngrams), np.uint64)
+        _LIBRARY.hash_ngrams(
+            self._model,
+            _bytes_address(strings),
+            _offsets(strings, np.int64).ctypes.data,
+            len(strings),
+            hashes.ctypes.data,
+            groups.ctypes.data,
         )
+        _, group_numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        order = np.lexsort((group_numbers, -sizes[group_numbers]))  # large groups first, while most places are free
+        hashes, places = hashes[order], np.empty(len(ngrams), np.uint32)
+        put = _LIBRARY.put_ngrams(self._model, hashes.ctypes.data, len(hashes), places.ctypes.data)
         if put < len(ngrams):
-            raise ModelError(f"the n-gram {ngrams[put].as_py()!r} has the hash of another: leave one of them out")
+            alike = ngrams.filter(pa.array(groups == groups[order[put]])).to_pylist()
+            raise ModelError(f"of the n-grams {alike} some have the same hash: leave one of them out")
+        self._values["weight"][places], self._values["idf"][places] = weights[order], idf[order]
 
     def logits(self, texts: pa.StringArray) -> NDArray[np.float64]:
         """The logit of each text; NaN for a null one and for one without any of the n-grams."""
@@ -108,6 +131,11 @@ class NgramTable:
         if texts.null_count:
             found[texts.is_null().to_numpy(zero_copy_only=False)] = np.nan
         return found
+
+
+def _power_of_two(number: int) -> int:
+    """The lowest one above a number."""
+    return 1 << number.bit_length()
 
 
 def _offsets(strings: pa.Array, kind: type[np.signedinteger]) -> NDArray[np.signedinteger]:

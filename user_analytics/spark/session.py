@@ -13,6 +13,7 @@ CONFIGURATION = {
     "spark.sql.session.timeZone": "UTC",
     # a second copy of a task would write every row of its part once more, only to be thrown away
     "spark.speculation": "false",
+    "spark.python.daemon.module": "user_analytics.spark.python_daemon",
 }
 
 

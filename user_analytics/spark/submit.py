@@ -29,6 +29,8 @@ SPARK_HOME = Path(pyspark.__file__).parent
 LOOPBACK = "127.0.0.1"
 JAVA_VERSION = 17
 DRIVER_MEMORY = "2g"
+JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""An application runs for seconds: less compiling and one collector thread halve its start."""
 
 
 class Truststore(NamedTuple):
@@ -70,9 +72,7 @@ def spark_submit_command(
 def local_configuration(settings: Settings, truststore: Truststore | None) -> dict[str, str]:
     """Configuration for one machine: loopback only, no web UI, few warnings, temporary files in one place."""
     java_options = [
-        # An application runs for seconds: less compiling and one collector thread halve its start.
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+UseSerialGC",
+        *JAVA_OPTIONS,
         f"-Djava.io.tmpdir={temporary_directory(settings)}",
         f"-Dlog4j2.configurationFile={(PACKAGE / 'log4j2.properties').as_uri()}",
     ]

@@ -84,5 +84,5 @@ def test_the_end_of_a_text_is_its_end_even_where_it_is_no_utf_8(texts: list[byte
 
 def test_an_ngram_given_twice_is_refused() -> None:
     ones = np.ones(3, np.float32)
-    with pytest.raises(ModelError, match="'good film' has the hash of another"):
+    with pytest.raises(ModelError, match=r"'good film', .*'good film'.* leave one of them out"):
         NgramTable(pa.array(["good film", "bad", "good film"]), ones, ones, 0.0)
