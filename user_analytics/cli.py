@@ -25,9 +25,10 @@ import typer
 from user_analytics.embedded.stack import embedded_parts, embedded_stack
 from user_analytics.errors import ManifestMissing, ModelError, SettingsError, UserAnalyticsError
 from user_analytics.lake import keys
-from user_analytics.lake.manifest import Mode, RawManifest, Table, read_raw_manifest
+from user_analytics.lake.manifest import RawManifest, Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
 from user_analytics.logs import configure_logging, logs_are_json
+from user_analytics.mode import Mode
 from user_analytics.settings import Settings, load_log_format, load_settings
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ def query(
     format: Format = "table",
 ) -> None:
     """Print the rows of a view, by its first column."""
-    from user_analytics.warehouse.views import VIEWS, query_view
+    from user_analytics.warehouse.view_names import VIEWS
+    from user_analytics.warehouse.views import query_view
 
     if view not in VIEWS:
         raise typer.BadParameter(f"{view!r} is not one of {', '.join(VIEWS)}", param_hint="VIEW")

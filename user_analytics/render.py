@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from user_analytics import __version__
 from user_analytics.errors import SettingsError
-from user_analytics.lake.manifest import Mode
+from user_analytics.mode import Mode
 from user_analytics.settings import Address, HostAndPort
 
 PACKAGE = Path(__file__).resolve().parent

@@ -21,8 +21,9 @@ from user_analytics.embedded.warehouse import PROJECT, tls_directory
 from user_analytics.emulator.tls import TRUSTSTORE_PASSWORD, tls_files
 from user_analytics.errors import InputError, SettingsError, StackError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
-from user_analytics.lake.manifest import Mode, Table, read_raw_manifest
+from user_analytics.lake.manifest import Table, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
+from user_analytics.mode import Mode
 from user_analytics.progress import Stage, StageProgress
 from user_analytics.report.figures import Figures
 from user_analytics.report.reading import read_figures

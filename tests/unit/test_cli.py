@@ -17,7 +17,7 @@ from user_analytics.errors import InputError, ManifestMissing, SettingsError
 from user_analytics.logs import configure_logging
 from user_analytics.sentiment.model import Coefficients, encode_model, load_model
 from user_analytics.settings import Settings, load_settings
-from user_analytics.warehouse.views import VIEWS
+from user_analytics.warehouse.view_names import VIEWS
 
 COMMANDS = [
     "run", "create-bucket", "ingest reviews", "ingest purchases", "publish", "views", "report", "looker-link",

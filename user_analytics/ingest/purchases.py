@@ -20,9 +20,10 @@ from user_analytics.errors import InputError, SettingsError
 from user_analytics.ingest.parts import PartWriter, columns_of
 from user_analytics.ingest.quarantine import Quarantine
 from user_analytics.lake import keys
-from user_analytics.lake.manifest import Mode, PurchaseTotals, RawManifest, write_raw_manifest
+from user_analytics.lake.manifest import PurchaseTotals, RawManifest, write_raw_manifest
 from user_analytics.lake.schemas import RAW_SCHEMAS
 from user_analytics.lake.store import Store
+from user_analytics.mode import Mode
 from user_analytics.settings import Settings
 from user_analytics.source import COLUMNS, source_place, source_transaction
 from user_analytics.source import TABLE as SOURCE_TABLE

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from user_analytics.errors import CorruptObject, ManifestMissing
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store
+from user_analytics.mode import Mode
 
 Table = Literal["movie_review", "user_purchase"]
-Mode = Literal["full", "incremental"]
 
 
 class _Document(BaseModel):

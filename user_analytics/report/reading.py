@@ -43,12 +43,12 @@ from user_analytics.sentiment.model import Model, load_model
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.publications import Publication, publications
-from user_analytics.warehouse.views import (
+from user_analytics.warehouse.view_names import (
     CORRELATION_VIEW,
     TOP_5_BY_AMOUNT_SPENT_VIEW,
     TOP_5_BY_POSITIVE_REVIEWS_VIEW,
-    query_view,
 )
+from user_analytics.warehouse.views import query_view
 
 log = structlog.get_logger()
 

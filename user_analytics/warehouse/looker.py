@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 from user_analytics.settings import Settings
-from user_analytics.warehouse.views import METRICS_VIEW
+from user_analytics.warehouse.view_names import METRICS_VIEW
 
 LOOKER_STUDIO = "https://lookerstudio.google.com"
 REPORT_NAME = "User behaviour metrics"

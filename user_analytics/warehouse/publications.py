@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import NamedTuple, TypeAlias
 
 from user_analytics.errors import PublishRefused
-from user_analytics.lake.manifest import Mode
+from user_analytics.mode import Mode
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.tables import PUBLICATIONS

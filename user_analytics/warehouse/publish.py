@@ -13,8 +13,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from user_analytics import __version__
 from user_analytics.errors import AuditFailed, ConcurrentUpdate, PublishRefused, TableMissing, UserAnalyticsError
-from user_analytics.lake.manifest import Mode
 from user_analytics.lake.store import Store
+from user_analytics.mode import Mode
 from user_analytics.settings import Settings
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.audit import audit_staged

@@ -16,15 +16,9 @@ from user_analytics.errors import TableMissing, WarehouseError
 from user_analytics.sql import render_sql
 from user_analytics.warehouse.client import Rows, Warehouse
 from user_analytics.warehouse.tables import ensure_tables
+from user_analytics.warehouse.view_names import VIEWS
 
 log = structlog.get_logger()
-
-METRICS_VIEW = "user_behaviour_metrics_view"
-TOP_5_BY_AMOUNT_SPENT_VIEW = "top_5_customers_by_amount_spent_view"
-TOP_5_BY_POSITIVE_REVIEWS_VIEW = "top_5_customers_by_positive_reviews_view"
-CORRELATION_VIEW = "correlation_amount_spent_vs_reviews_view"
-# The others read the first.
-VIEWS = (METRICS_VIEW, TOP_5_BY_AMOUNT_SPENT_VIEW, TOP_5_BY_POSITIVE_REVIEWS_VIEW, CORRELATION_VIEW)
 
 
 def create_views(warehouse: Warehouse) -> None:

@@ -18,7 +18,8 @@ from user_analytics.embedded.processes import recorded_processes
 from user_analytics.embedded.stack import embedded_stack
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import open_warehouse
-from user_analytics.warehouse.views import METRICS_VIEW, VIEWS, format_rows, query_view
+from user_analytics.warehouse.view_names import METRICS_VIEW, VIEWS
+from user_analytics.warehouse.views import format_rows, query_view
 
 SEED = 20101208
 # Each stage at least once; those that others depend on more often.

@@ -25,7 +25,8 @@ from tests.fixtures.warehouse import (
 from user_analytics import __version__
 from user_analytics.errors import AuditFailed, PublishRefused
 from user_analytics.lake.local_store import LocalStore
-from user_analytics.lake.manifest import Mode, read_raw_manifest, read_staging_manifest
+from user_analytics.lake.manifest import read_raw_manifest, read_staging_manifest
+from user_analytics.mode import Mode
 from user_analytics.settings import Settings
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import Publication, publications

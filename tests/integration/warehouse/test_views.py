@@ -14,15 +14,14 @@ from tests.oracle import top_five
 from user_analytics.errors import WarehouseError
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.tables import ensure_tables
-from user_analytics.warehouse.views import (
+from user_analytics.warehouse.view_names import (
     CORRELATION_VIEW,
     METRICS_VIEW,
     TOP_5_BY_AMOUNT_SPENT_VIEW,
     TOP_5_BY_POSITIVE_REVIEWS_VIEW,
     VIEWS,
-    create_views,
-    query_view,
 )
+from user_analytics.warehouse.views import create_views, query_view
 
 POSITIVE, NEGATIVE, NOTHING_TO_JUDGE = 0.9, 0.1, None
 

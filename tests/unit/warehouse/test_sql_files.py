@@ -9,7 +9,7 @@ from jinja2 import UndefinedError
 from user_analytics.sql import render_sql, sql_directory
 from user_analytics.warehouse.publications import Publication
 from user_analytics.warehouse.tables import TABLES
-from user_analytics.warehouse.views import VIEWS
+from user_analytics.warehouse.view_names import VIEWS
 
 BIGQUERY = sql_directory() / "bigquery"
 
