@@ -9,8 +9,10 @@ SHELL := /bin/bash
 
 REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. bench-sentiment: texts to time (review_str)
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
-DATE ?=             ## run, and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
-MODE ?= full        ## run, ingest: full or incremental
+DATE ?=             ## run, dag-run and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
+FROM ?=             ## backfill: first date
+TO ?=               ## backfill: last date
+MODE ?= full        ## run, ingest, dag-run, backfill: full or incremental
 ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest; stages: --set NAME=VALUE
 APP ?=              ## apply: movie-review or user-purchase. cluster-logs: what to show
 TAIL ?= 100         ## cluster-logs: lines of each log
@@ -21,6 +23,7 @@ LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review
 
 VENV := .venv
 BIN := $(VENV)/bin
+AIRFLOW := .venv-airflow
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
@@ -47,7 +50,7 @@ clean: ## Stop what runs here and remove all data and environments of this check
 	elif compgen -G '.run/processes/*.json' >/dev/null; then \
 	  echo "Something may still run here, and $(VENV) lacks what stops it: run \`make setup\`, then clean again." >&2; exit 1; \
 	fi
-	@rm -rf .run $(VENV) .venv-airflow build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info \
+	@rm -rf .run $(VENV) $(AIRFLOW) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info \
 	  user_analytics/sentiment/_kernel.so
 
 ##@ Development
@@ -56,8 +59,13 @@ clean: ## Stop what runs here and remove all data and environments of this check
 check: lint test test-run ## Lint and test: what has to pass before a change lands
 
 .PHONY: test
-test: dev ## Run unit, integration and chart tests with coverage; skipped ones are listed with their reason
+test: dev ## Run unit, integration and chart tests with coverage, and without ARGS the DAGs' too; skipped ones say why
+	@$(if $(strip $(ARGS)),,$(MAKE) --no-print-directory test-dags)
 	@$(PYTEST) --cov --cov-report=term $(ARGS)
+
+.PHONY: test-dags
+test-dags: $(AIRFLOW)/.airflow ## Test the DAGs in Airflow's own environment, which this makes
+	@$(AIRFLOW)/bin/pytest --confcutdir=tests/dags tests/dags $(ARGS)
 
 .PHONY: test-run
 test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
@@ -131,6 +139,7 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml, and requirements
 	compile -c requirements/dev.txt requirements/emulator.in -o requirements/emulator.txt; \
 	compile -c requirements/dev.txt requirements/postgres.in -o requirements/postgres.txt; \
 	compile requirements/airflow.in -o requirements/airflow.txt; \
+	compile -c requirements/airflow.txt requirements/airflow-tests.in -o requirements/airflow-tests.txt; \
 	requirements/lock-go.sh
 
 ##@ Cluster
@@ -193,6 +202,22 @@ report: $(VENV)/.cluster ## Write the report of DATE, in a Job, and copy it to b
 query: $(VENV)/.cluster ## Print a VIEW of the cluster's warehouse
 	@$(BIN)/python -m user_analytics.cluster.command_line query '$(strip $(VIEW))' --format '$(strip $(FORMAT))'
 
+##@ The pipeline on the cluster, by Airflow
+
+.PHONY: dag-run
+dag-run: $(VENV)/.cluster ## Run the DAG for DATE from its start, follow it to its end, print what it published
+	@[ -n '$(strip $(DATE))' ] || { echo "Name the date: make dag-run DATE=2010-12-08" >&2; exit 2; }
+	@$(BIN)/python -m user_analytics.cluster.dag_run --from '$(strip $(DATE))' --mode '$(strip $(MODE))'
+
+.PHONY: backfill
+backfill: $(VENV)/.cluster ## Run the DAG for each date FROM … TO, ascending, one at a time: make backfill FROM=… TO=… MODE=incremental
+	@[ -n '$(strip $(FROM))' ] && [ -n '$(strip $(TO))' ] || { echo "Name the dates: make backfill FROM=2010-12-06 TO=2010-12-08" >&2; exit 2; }
+	@$(BIN)/python -m user_analytics.cluster.dag_run --from '$(strip $(FROM))' --to '$(strip $(TO))' --mode '$(strip $(MODE))'
+
+.PHONY: airflow-password
+airflow-password: $(VENV)/.cluster ## Print user and password of Airflow's web page, http://127.0.0.1:8080
+	@$(BIN)/python -m user_analytics.cluster.airflow
+
 ##@ Images
 
 .PHONY: images
@@ -235,6 +260,14 @@ $(VENV)/.dev: $(VENV)/.embedded requirements/dev.txt
 $(VENV)/.cluster: $(VENV)/.embedded requirements/cluster.txt
 	@echo "Installing what talks to the cluster into $(VENV)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/cluster.txt
+	@touch $@
+
+# apart: Airflow holds other versions of what both need
+$(AIRFLOW)/.airflow: requirements/airflow.txt requirements/airflow-tests.txt | $(VENV)/.uv
+	@echo "Installing Airflow into $(AIRFLOW)"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(AIRFLOW)
+	@$(BIN)/uv pip install --quiet --python $(AIRFLOW)/bin/python --require-hashes \
+	  -r requirements/airflow.txt -r requirements/airflow-tests.txt
 	@touch $@
 
 $(VENV)/.benchmarks: $(VENV)/.dev requirements/benchmarks.txt

@@ -25,6 +25,7 @@ def workload_images() -> dict[str, Image]:
         Image("postgres", (requirements("postgres.txt"),)),
         Image("bigquery-emulator", (requirements("emulator.txt"), wheel())),
         Image("ingest", (requirements("runtime.txt"), wheel())),
+        Image("airflow", (requirements("airflow.txt"), wheel(), tree(CHECKOUT / "dags", "dags"))),
         Image("spark", (wheel(), tree(CHECKOUT / "spark_apps", "spark_apps")), base=spark_base),
         Image("spark-operator", (go_program("spark-operator"),), base=spark_base),
     )

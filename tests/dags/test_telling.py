@@ -1,0 +1,172 @@
+"""What a task tells: its log, why it failed, and links to what it made."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedException
+
+from tests.dags.reading import context, rendered
+from user_analytics.errors import StageFailed
+from user_analytics_airflow.alerts import tell_failure
+from user_analytics_airflow.links import looker_address, report_address
+
+FAILED = json.dumps({"reason": "check sum_amount: 1.000 is not 2.000", "event": "failed", "level": "error"})
+
+
+@pytest.fixture
+def posted() -> Iterator[tuple[str, list[Any]]]:
+    """A server on this machine that takes alerts: its address, and what was posted."""
+    bodies: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(500 if self.path.startswith("/broken") else 200)
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            """Nothing: the test reads the log."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", bodies
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def failure(dags: BundleDagBag) -> Any:
+    """The context of a failed publish."""
+    dag = dags.dags["user_analytics_dag"]
+    return {**context(dag, dag.get_task("publish")), "exception": StageFailed("check sum_amount: 1 is not 2")}
+
+
+def test_a_failure_names_task_date_check_and_log(failure: Any, caplog: pytest.LogCaptureFixture) -> None:
+    tell_failure(failure)
+
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "user_analytics_dag: publish of 2010-12-08 failed: check sum_amount: 1 is not 2\nLog: http://airflow/log"
+    )
+
+
+def test_a_failure_is_posted_where_an_address_is_set(
+    failure: Any, posted: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, bodies = posted
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", f"{address}/hook")
+
+    tell_failure(failure)
+
+    [body] = bodies
+    assert body["task"] == "publish"
+    assert body["reason"] == "check sum_amount: 1 is not 2"
+    assert "Log: http://airflow/log" in body["text"]
+
+
+@pytest.mark.parametrize("path", ["/broken", None])
+def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
+    failure: Any,
+    posted: tuple[str, list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    path: str | None,
+) -> None:
+    address = f"{posted[0]}{path}?key=secret" if path else "http://127.0.0.1:1/?key=secret"
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", address)
+    caplog.set_level(logging.INFO)
+
+    tell_failure(failure)
+
+    assert "the alert could not be posted" in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("task_id", ["publish", "movie_review"])
+def test_lines_of_a_stage_are_told_as_text_and_others_as_they_are(dags: BundleDagBag, task_id: str) -> None:
+    task = rendered(dags, task_id)
+    line = '{"rows": 2, "timestamp": "2010-12-08T00:00:00Z", "event": "published", "level": "info"}'
+
+    assert task._readable(task_id, line) == "published rows=2"
+    for other in ("plain text", '{"rows": 2}', "[1, 2]", "{"):
+        assert task._readable(task_id, other) == other
+
+
+def test_a_failed_stage_raises_the_reason_that_it_gave(dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = rendered(dags, "publish")
+
+    def run(self: Any, context: Any) -> None:
+        self.log_formatter("publish", FAILED)
+        raise RuntimeError("Pod publish-1 returned a failure")
+
+    monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
+
+    with pytest.raises(StageFailed, match="check sum_amount"):
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+
+
+def test_a_pod_that_does_not_start_is_told_with_what_keeps_it(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = rendered(dags, "publish")
+
+    def run(self: Any, context: Any) -> None:
+        try:
+            raise PodLaunchFailedException("Pod docker image cannot be pulled")
+        finally:
+            raise RuntimeError("Pod publish-1 returned a failure.")
+
+    monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
+
+    with pytest.raises(StageFailed, match="image cannot be pulled"):
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+
+
+def test_without_a_reason_what_was_raised_stays(dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = rendered(dags, "publish")
+
+    def run(self: Any, context: Any) -> None:
+        raise RuntimeError("Pod publish-1 took too long to start")
+
+    monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
+
+    with pytest.raises(RuntimeError, match="took too long"):
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+
+
+def test_a_report_is_where_the_deployment_says_or_in_the_lake() -> None:
+    assert report_address("http://minio/{ds}.html", "s3://lake", "2010-12-08") == "http://minio/2010-12-08.html"
+    assert report_address(None, "s3://lake", "2010-12-08") == "s3://lake/reports/ds=2010-12-08/index.html"
+
+
+def test_links_of_tasks_are_addresses(dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER_ANALYTICS_REPORT_ADDRESS", "http://minio/{ds}.html")
+    addresses = {}
+    for task_id in ("report", "looker_link"):
+        task = rendered(dags, task_id)
+        run = context(dags.dags["user_analytics_dag"], task)
+        instance = SimpleNamespace(get_template_context=lambda run=run: run)
+        [link] = task.operator_extra_links
+        addresses[task_id] = link.get_link(operator=task, ti_key=instance)
+
+    assert addresses["report"] == "http://minio/2010-12-08.html"
+    assert addresses["looker_link"].startswith("https://lookerstudio.google.com/reporting/create?")
+    assert "projectId=user-analytics-local" in addresses["looker_link"]
+
+
+def test_looker_studio_opens_the_dataset_of_the_deployment() -> None:
+    address = looker_address(
+        {"gcp_project": "mine", "bigquery_dataset": "sales", "bigquery_endpoint": None, "bigquery_grpc_endpoint": None}
+    )
+
+    assert "ds.ds0.projectId=mine" in address
+    assert "ds.ds0.datasetId=sales" in address
