@@ -15,9 +15,15 @@ from tests.fixtures.kubernetes_api import KubernetesApi
 LAKE = {"lake-credentials": ["access-key", "secret-key"]}
 # Of each chart: its Secrets in the order in which it asks for them, and their keys.
 SECRETS = {
+    "airflow": {
+        "airflow": ["connection", "fernet-key", "api-secret-key", "jwt-secret", "passwords.json", "minio-conn"],
+    },
     "bigquery-emulator": {"bigquery-emulator-tls": ["tls.crt", "tls.key", "ca.crt"]},
     "minio": {"minio": ["root-user", "root-password"], **LAKE},
-    "postgres": {"postgres": ["postgres-password", "retail-password", "user-analytics-password"]},
+    "postgres": {
+        "postgres": ["postgres-password", "retail-password", "user-analytics-password"],
+        "airflow-database": ["password"],
+    },
     "spark-history-server": LAKE,
 }
 
@@ -119,6 +125,6 @@ def test_a_newer_version_of_the_chart_upgrades_a_release(cluster: Cluster, chart
     shutil.copytree(CHARTS / chart, newer)
     (newer / "Chart.yaml").write_text((CHARTS / chart / "Chart.yaml").read_text().replace("0.1.0", "9.9.9"))
 
-    done = cluster.install(newer, "--set", "resources.limits.cpu=3")
+    done = cluster.install(newer, "--set", "nodeSelector.disk=ssd")
 
     assert done.returncode == 0, done.stderr

@@ -169,7 +169,11 @@ def test_each_user_is_tested_with_its_own_password(helm: Helm) -> None:
         (at(c, "env.name=PGUSER.value"), at(c, "env.name=PGPASSWORD.valueFrom.secretKeyRef.key"))
         for c in test["spec"]["containers"]
     ]
-    assert users == [("retail", "retail-password"), ("user_analytics", "user-analytics-password")]
+    assert users == [
+        ("retail", "retail-password"),
+        ("user_analytics", "user-analytics-password"),
+        ("airflow", "password"),
+    ]
 
 
 def test_without_databases_there_is_only_the_server(helm: Helm) -> None:

@@ -7,7 +7,7 @@ import yaml
 from kubernetes.utils import parse_quantity
 
 from tests.charts.test_pods import OUR_CHARTS, spark_operator
-from tests.fixtures.helm import ROOT, Helm, Object, containers, is_hook
+from tests.fixtures.helm import ROOT, Helm, Object, is_hook, pod_spec
 
 MANIFESTS = ROOT / "manifests"
 CONTROL_PLANE = Decimal("0.850")  # etcd, API server, controller manager, scheduler, CoreDNS and so on, on kind
@@ -20,10 +20,21 @@ def quantity(text: str) -> Decimal:
 
 
 def total(objects: list[Object], kind: str, resource: str) -> Decimal:
-    """Sum over all containers, in cores or bytes."""
+    """Sum over all pods, in cores or bytes; the init containers of a pod are over, one by one, before the others."""
+
+    def of(containers: list[Object]) -> list[Decimal]:
+        return [quantity(container["resources"][kind][resource]) for container in containers]
+
+    specs = [spec for spec in map(pod_spec, objects) if spec]
     return sum(
-        (quantity(c["resources"][kind][resource]) for item in objects for c in containers(item)), start=Decimal(0)
+        (max([sum(of(s["containers"]), start=Decimal(0)), *of(s.get("initContainers", []))]) for s in specs),
+        start=Decimal(0),
     )
+
+
+def ends(item: Object) -> bool:
+    """Whether it is there only while its release is installed, upgraded or tested."""
+    return is_hook(item) or item["kind"] == "Job"
 
 
 def loaded(folder: str) -> list[Object]:
@@ -40,7 +51,7 @@ def application_cores(application: Object) -> Decimal:
 @pytest.fixture
 def services(helm: Helm) -> list[Object]:
     """What runs all the time in namespace user-analytics."""
-    return [item for chart in OUR_CHARTS for item in helm.template(chart) if not is_hook(item)]
+    return [item for chart in OUR_CHARTS for item in helm.template(chart) if not ends(item)]
 
 
 def test_all_with_one_application_and_one_pod_of_a_task_fit_on_two_cores(helm: Helm, services: list[Object]) -> None:
@@ -66,12 +77,12 @@ def quota(namespace: str, kind: str, resource: str) -> Decimal:
 
 @pytest.mark.parametrize("kind", ["requests", "limits"])
 @pytest.mark.parametrize("resource", ["cpu", "memory"])
-def test_services_fit_into_their_quota_with_the_hooks_of_one_chart(
+def test_services_fit_into_their_quota_with_the_hooks_and_jobs_of_one_chart(
     helm: Helm, services: list[Object], kind: str, resource: str
 ) -> None:
-    hooks = max(total([i for i in helm.template(chart) if is_hook(i)], kind, resource) for chart in OUR_CHARTS)
+    more = max(total([i for i in helm.template(chart) if ends(i)], kind, resource) for chart in OUR_CHARTS)
 
-    assert total(services, kind, resource) + hooks <= quota("user-analytics", kind, resource)
+    assert total(services, kind, resource) + more <= quota("user-analytics", kind, resource)
 
 
 @pytest.mark.parametrize("kind", ["requests", "limits"])

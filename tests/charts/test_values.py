@@ -9,14 +9,17 @@ import yaml
 
 from tests.fixtures.helm import CHARTS, Helm
 
-OUR_CHARTS = ["bigquery-emulator", "minio", "postgres", "spark-history-server"]
+OUR_CHARTS = ["airflow", "bigquery-emulator", "minio", "postgres", "spark-history-server"]
 
 # Maps and lists whose content is Kubernetes' or the server's own, and so are one value each.
 WHOLE = {
+    "config",
     "configuration",
     "databases",
     "imagePullSecrets",
     "nodeSelector",
+    "parameters",
+    "pools",
     "resources.limits",
     "resources.requests",
     "tolerations",
@@ -24,39 +27,80 @@ WHOLE = {
 }
 
 QUANTITIES = {"cpu": "300m", "memory": "333Mi", "ephemeral-storage": "33Mi"}
-# By the value's last name or by its path: something else that it may be.
+# By the value's path or by the end of it: something else that it may be.
 ANOTHER: dict[str, Any] = {
     "accessKeyKey": "another",
+    "apiSecretKey": "another",
+    "auth.users": "admin:viewer",
     "authorityKey": "another",
+    "baseUrl": "https://airflow.example.com",
     "certificateKey": "another",
+    "cleanUpSchedule": "0 4 * * *",
+    "config": {"core": {"parallelism": 99}},
     "configuration": {"max_connections": 99},
+    "connectionKey": "another",
+    "credentialsSecret": "another",
     "databases": [],
     "directory": "s3a://another/events/",
     "enabled": True,
     "endpoint": "https://s3.example.com",
+    "executionTimeoutSeconds": 99,
+    "executor": "KubernetesExecutor",
     "existingSecret": "another",
+    "fernetKey": "another",
+    "folder": "/another",
+    "gitSync.image": "registry.example.com/git-sync:1",
     "heap": "512m",
+    "host": "statsd.example.com",
     "imagePullSecrets": [{"name": "another"}],
+    "jwtSecretKey": "another",
     "keepDays": None,
     "key": "another",
     "logLevel": "debug",
+    "logsConnectionKey": "another",
+    "namespace": "another",
     "nodePort": 30999,
     "nodeSelector": {"disk": "ssd"},
+    "parameters": {"jobs": {"image": "registry.example.com/ingest:1"}},
     "passwordKey": "another",
+    "passwordsKey": "another",
+    "pausedUponCreation": False,
+    "periodSeconds": 99,
+    "pools": [{"name": "spark", "slots": 9}],
+    "port": 9999,
+    "prefix": "another",
     "privateKeyKey": "another",
     "pullPolicy": "Never",
+    "ref": "another",
     "region": "eu-central-1",
+    "remoteFolder": "s3://another/logs",
+    "repo": "https://example.com/another.git",
+    "reportAddress": "https://example.com/{ds}",
     "repository": "registry.example.com/another",
     "resources.limits": QUANTITIES,
     "resources.requests": QUANTITIES,
+    "retries": 9,
+    "retryDelaySeconds": 99,
+    "schedule": "0 1 * * *",
     "secretKeyKey": "another",
     "size": "99Gi",
+    "startupTimeoutSeconds": 99,
     "storageClass": "another",
+    "subPath": "another",
     "tag": "another",
     "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
     "users": [],
     "updateSeconds": 99,
     "userKey": "another",
+}
+
+# Values that have an effect only together with others, by the beginning of their path.
+TOGETHER_WITH: dict[str, dict[str, Any]] = {
+    "dags.alert.key": {"dags": {"alert": {"existingSecret": "alert"}}},
+    "dags.gitSync": {"dags": {"gitSync": {"repo": "https://example.com/dags.git"}}},
+    "statsd": {"statsd": {"host": "statsd"}},
+    "triggerer.resources": {"triggerer": {"enabled": True}},
+    "workers": {"executor": "KubernetesExecutor"},
 }
 
 
@@ -69,7 +113,7 @@ def paths(values: dict[str, Any], above: str = "") -> Iterator[str]:
     """The path of every value, like image.tag."""
     for name, value in values.items():
         path = f"{above}{name}"
-        if isinstance(value, dict) and path not in WHOLE:
+        if isinstance(value, dict) and not any(f".{path}".endswith(f".{whole}") for whole in WHOLE):
             yield from paths(value, f"{path}.")
         else:
             yield path
@@ -95,9 +139,11 @@ ALL_VALUES = [(chart, path) for chart in OUR_CHARTS for path in paths(defaults(c
 
 @pytest.mark.parametrize(("chart", "path"), ALL_VALUES)
 def test_every_value_changes_what_is_rendered(helm: Helm, chart: str, path: str) -> None:
-    another = ANOTHER[path] if path in ANOTHER else ANOTHER[path.rpartition(".")[2]]
+    steps = path.split(".")
+    another = next(ANOTHER[end] for end in (".".join(steps[start:]) for start in range(len(steps))) if end in ANOTHER)
+    others: dict[str, Any] = next((v for start, v in TOGETHER_WITH.items() if path.startswith(start)), {})
 
-    assert helm.template(chart, nested(path, another)) != helm.template(chart)
+    assert helm.template(chart, merged(others, nested(path, another))) != helm.template(chart, others)
 
 
 @pytest.mark.parametrize("chart", OUR_CHARTS)
@@ -150,6 +196,13 @@ DATABASE = {"name": "airflow", "user": "airflow", "existingSecret": "airflow", "
 @pytest.mark.parametrize(
     ("chart", "values", "place"),
     [
+        ("airflow", {"apiServer": {"baseUrl": "airflow.example.com"}}, "/apiServer/baseUrl"),
+        ("airflow", {"auth": {"users": "admin:boss"}}, "/auth/users"),
+        ("airflow", {"config": {"core": {"parallelism": [1]}}}, "/config/core/parallelism"),
+        ("airflow", {"dags": {"reportAddress": "s3://bucket"}}, "/dags/reportAddress"),
+        ("airflow", {"executor": "CeleryExecutor"}, "/executor"),
+        ("airflow", {"logs": {"remoteFolder": "/var/log"}}, "/logs/remoteFolder"),
+        ("airflow", {"pools": [{"name": "spark", "slots": -1}]}, "/pools/0/slots"),
         ("minio", {"auth": {"existingSecret": ""}}, "/auth/existingSecret"),
         ("minio", {"console": {"nodePort": 9001}}, "/console/nodePort"),
         ("minio", {"image": {"pullPolicy": "ifnotpresent"}}, "/image/pullPolicy"),

@@ -17,7 +17,7 @@ from user_analytics.render import MANIFESTS, render
 MANIFEST_DIRECTORY = Path(__file__).parents[3] / "manifests"
 DNS = 53
 # Ports that somebody listens on, and some that nobody should reach.
-PORTS = (DNS, 22, 80, 443, 988, 4040, 5432, 6443, 7078, 7079, 8080, 9000, 9001, 9050, 9060, 9443, 18080)
+PORTS = (DNS, 22, 80, 443, 988, 4040, 5432, 6443, 7078, 7079, 8080, 8793, 9000, 9001, 9050, 9060, 9443, 18080)
 OUTSIDE = "outside"
 
 
@@ -52,7 +52,8 @@ NAMESPACE_LABELS = {
     },
 }
 CLIENT_LABELS = {
-    f"user-analytics/{service}-client": "true" for service in ("minio", "postgres", "bigquery", "spark-history-server")
+    f"user-analytics/{service}-client": "true"
+    for service in ("airflow", "bigquery", "kubernetes", "minio", "postgres", "spark-history-server")
 }
 
 
@@ -79,6 +80,11 @@ def pod(namespace: str, name: str, component: str, *clients: str) -> Peer:
 
 PEERS = [
     *jobs(),
+    pod("user-analytics", "airflow", "api-server", "minio", "postgres"),
+    pod("user-analytics", "airflow", "scheduler", "airflow", "kubernetes", "minio", "postgres"),
+    pod("user-analytics", "airflow", "dag-processor", "postgres"),
+    pod("user-analytics", "airflow", "migrate", "postgres"),
+    pod("user-analytics", "airflow", "test", "airflow"),
     pod("user-analytics", "minio", "server"),
     pod("user-analytics", "minio", "test", "minio"),
     pod("user-analytics", "minio", "users", "minio"),
@@ -167,7 +173,7 @@ def listed() -> set[tuple[str, str, int]]:
 
 
 REACHED = reached(POLICIES)
-CHARTS = ("minio", "postgres", "bigquery-emulator", "spark-history-server")
+CHARTS = ("airflow", "minio", "postgres", "bigquery-emulator", "spark-history-server")
 
 
 def of_policies(labels: dict[str, str]) -> dict[str, str]:
