@@ -1,6 +1,7 @@
 """The cluster's passwords and certificates: made once, kept in Kubernetes Secrets and nowhere else."""
 
 import base64
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from user_analytics.emulator.tls import ensure_tls
 
 SERVERS, JOBS = "user-analytics", "user-analytics-jobs"
 PASSWORD_BYTES = 24
+JWT_BYTES = 64  # as long as the hash that signs
+AIRFLOW_USER = "admin"
 EMULATOR_NAMES = (
     "bigquery-emulator",
     f"bigquery-emulator.{SERVERS}",
@@ -39,6 +42,8 @@ def wanted() -> list[Wanted]:
         # a user of MinIO's that may use the pipeline's bucket alone: charts/minio makes it
         Wanted(SERVERS, "lake-credentials", lambda _: {"access-key": b"user-analytics", "secret-key": password()}),
         Wanted(JOBS, "lake-credentials", lambda made: made["lake-credentials"]),
+        Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}),
+        Wanted(SERVERS, "airflow", _airflow),
         Wanted(JOBS, "source-credentials", lambda made: {"password": made["postgres"]["user-analytics-password"]}),
         Wanted(
             JOBS,
@@ -68,6 +73,24 @@ def ensure_secrets(core: CoreV1Api) -> list[str]:
             made.append(f"{secret.namespace}/{secret.name}")
         content[secret.name] = found
     return made
+
+
+def _airflow(made: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
+    database, lake = made["airflow-database"]["password"].decode(), made["lake-credentials"]
+    logs = {
+        "conn_type": "aws",
+        "login": lake["access-key"].decode(),
+        "password": lake["secret-key"].decode(),
+        "extra": {"endpoint_url": "http://minio:9000", "region_name": "us-east-1"},
+    }
+    return {
+        "connection": f"postgresql+psycopg2://airflow:{database}@postgres:5432/airflow".encode(),
+        "fernet-key": base64.urlsafe_b64encode(secrets.token_bytes(32)),
+        "api-secret-key": password(),
+        "jwt-secret": secrets.token_urlsafe(JWT_BYTES).encode(),
+        "passwords.json": json.dumps({AIRFLOW_USER: password().decode()}).encode(),
+        "minio-conn": json.dumps(logs).encode(),
+    }
 
 
 def _certificates() -> Mapping[str, bytes]:

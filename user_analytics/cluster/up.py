@@ -18,7 +18,7 @@ from user_analytics.cluster import go_programs, kind
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
-from user_analytics.cluster.images import CHECKOUT, build
+from user_analytics.cluster.images import CHECKOUT, REPOSITORY, build
 from user_analytics.cluster.kind import connect, node_ports
 from user_analytics.cluster.kind_node import node_image
 from user_analytics.cluster.load import ensure_loaded
@@ -58,6 +58,8 @@ def steps() -> list[Step]:
         Step("bucket", _bucket),
         _install(release["spark-history-server"]),
         Step("sample", _sample),
+        # last: its scheduler begins at once
+        _install(release["airflow"]),
     ]
 
 
@@ -96,6 +98,23 @@ def releases() -> dict[str, Release]:
             SERVERS,
             charts / "spark-history-server",
             values={"image": {"tag": tag["spark"]}, "nodePort": node_port[18080]},
+        ),
+        Release(
+            "airflow",
+            SERVERS,
+            charts / "airflow",
+            values={
+                "image": {"tag": tag["airflow"]},
+                "apiServer": {"nodePort": node_port[8080]},
+                "dags": {
+                    "pausedUponCreation": False,
+                    "parameters": {
+                        "spark": {"image": f"{REPOSITORY}/spark:{tag['spark']}"},
+                        "jobs": {"image": f"{REPOSITORY}/ingest:{tag['ingest']}"},
+                    },
+                    "reportAddress": "http://127.0.0.1:9001/browser/user-analytics/reports%2Fds%3D{ds}%2Findex.html",
+                },
+            },
         ),
     ]
     return {release.name: release for release in found}

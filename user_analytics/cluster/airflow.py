@@ -1,0 +1,110 @@
+"""Airflow's REST API, from this machine. `python -m user_analytics.cluster.airflow` prints who may sign in, and how."""
+
+import base64
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from kubernetes.client import CoreV1Api
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from user_analytics.cluster.connection import connected
+from user_analytics.cluster.forward import forwarded
+from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS
+from user_analytics.errors import ClusterError, UserAnalyticsError
+
+TIMEOUT_SECONDS = 30.0
+# An answer that breaks off, as while the server is replaced, is asked for again for so long.
+RETRY_SECONDS = 60.0
+
+
+class AirflowApi:
+    """The API at an address, signed in. Every call raises ClusterError with what Airflow says against it."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """What is at a path, as parsed JSON."""
+        return self._answer(self._get(path, parameters))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What comes of a request, as parsed JSON. It is not sent again: it may have been carried out."""
+        try:
+            return self._answer(self._client.post(path, json=body))
+        except httpx.TransportError as error:
+            raise ClusterError(f"Airflow does not answer: {error}") from error
+
+    def delete(self, path: str) -> None:
+        """Delete what is at a path."""
+        try:
+            self._answer(self._client.delete(path))
+        except httpx.TransportError as error:
+            raise ClusterError(f"Airflow does not answer: {error}") from error
+
+    def _get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
+        try:
+            return self._try_get(path, parameters)
+        except httpx.TransportError as error:
+            raise ClusterError(f"Airflow does not answer: {error}") from error
+
+    @retry(
+        retry=retry_if_exception_type(httpx.TransportError),
+        stop=stop_after_delay(RETRY_SECONDS),
+        wait=wait_fixed(1),
+        reraise=True,
+    )
+    def _try_get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
+        return self._client.get(path, params=parameters)
+
+    @staticmethod
+    def _answer(response: httpx.Response) -> Any:
+        if response.is_error:
+            raise ClusterError(f"Airflow refuses {response.request.url.path}: {_problem(response)}")
+        return response.json() if response.content else None
+
+
+@contextmanager
+def airflow_api(core: CoreV1Api) -> Iterator[AirflowApi]:
+    """The API of the cluster's Airflow, as its administrator. Raises ClusterError when it is out of reach."""
+    with (
+        forwarded("airflow-api-server", 8080) as address,
+        httpx.Client(base_url=f"http://{address}", timeout=TIMEOUT_SECONDS) as client,
+    ):
+        api = AirflowApi(client)
+        token = api.post("/auth/token", {"username": AIRFLOW_USER, "password": airflow_password(core)})["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        client.base_url = client.base_url.join("/api/v2/")
+        yield api
+
+
+def airflow_password(core: CoreV1Api) -> str:
+    """The password of Airflow's administrator."""
+    data = core.read_namespaced_secret("airflow", SERVERS).data or {}
+    passwords: dict[str, str] = json.loads(base64.b64decode(data["passwords.json"]))
+    return passwords[AIRFLOW_USER]
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code} {response.reason_phrase}"
+
+
+def main() -> int:
+    """Print user and password; exit code 1 when the cluster is out of reach."""
+    try:
+        with connected() as client:
+            print(f"{AIRFLOW_USER} {airflow_password(CoreV1Api(client))}")  # noqa: T201
+    except UserAnalyticsError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""`make dag-run` and `make backfill`: runs of the DAG for dates, one after the other, each followed to its end.
+
+A run is a deliberate act of a person: it publishes a date also where a later one is published, as the scheduler's
+runs never do.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
+
+import typer
+from kubernetes.client import CoreV1Api
+
+from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.airflow import AirflowApi, airflow_api
+from user_analytics.cluster.connection import connected
+from user_analytics.cluster.fetch_report import fetch_report
+from user_analytics.cluster.kind import CHECKOUT
+from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
+from user_analytics.lake.store import open_store
+from user_analytics.mode import Mode
+from user_analytics.outcome import print_outcome
+from user_analytics.progress import Stage
+from user_analytics.report.reading import read_figures
+from user_analytics.stages import Outcome
+from user_analytics.warehouse.client import open_warehouse
+from user_analytics.warehouse.looker import looker_links
+from user_analytics.warehouse.publications import publications
+
+DAG = "user_analytics_dag"
+POLL_SECONDS = 1.0
+FIRST_DATE = date(2010, 12, 1)  # the DAG's start: Airflow makes no task of an earlier date
+ENDED = {"success", "failed"}
+
+
+def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Stage]:
+    """Run the DAG for a date to its end; its tasks with their times. Raises ClusterError when it does not succeed."""
+    if api.get(f"dags/{DAG}")["is_paused"]:
+        raise ClusterError(
+            f"{DAG} is paused: switch it on (the web page's Dags, or airflow dags unpause) and try again"
+        )
+    expected = [task["task_id"] for task in api.get(f"dags/{DAG}/tasks")["tasks"]]
+    run_id = _start(api, ds, _configuration(core, ds, mode))
+    _follow(api, run_id)
+    instances = _instances(api, run_id)
+    problems = [
+        *_failures(instances, run_id),
+        *(f"{task} was never made" for task in expected if task not in instances),
+    ]
+    if problems:
+        raise ClusterError(f"the run of {ds} failed:\n  " + "\n  ".join(problems))
+    return [Stage(task, seconds=instances[task]["duration"] or 0.0) for task in expected]
+
+
+def dates(first: date, last: date) -> Iterator[date]:
+    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run."""
+    if first > last:
+        raise InputError(f"FROM={first} is after TO={last}")
+    if first < FIRST_DATE:
+        raise InputError(f"{first} is before {FIRST_DATE}, the DAG's start: no task would be made")
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+def _configuration(core: CoreV1Api, ds: date, mode: Mode) -> dict[str, Any]:
+    with cluster_settings(core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
+        newest = next(iter(publications(warehouse)), None)
+    if mode == "full" and newest and newest.ds > ds:
+        _say(f"{newest.ds} is published; {ds} will be in its place, since it is asked for (force)")
+        return {"mode": mode, "force": True}
+    return {"mode": mode}
+
+
+def _start(api: AirflowApi, ds: date, configuration: Mapping[str, Any]) -> str:
+    """Have the date's run begin, from the start; its id."""
+    midnight = datetime(ds.year, ds.month, ds.day, tzinfo=UTC).isoformat()
+    found = api.get(f"dags/{DAG}/dagRuns", logical_date_gte=midnight, logical_date_lte=midnight)["dag_runs"]
+    for run in found:
+        run_id: str = run["dag_run_id"]
+        if run["state"] not in ENDED:
+            _say(f"{run_id} is under way")
+            return run_id
+        if _does(run, configuration):
+            api.post(_path(run_id, "clear"), {"dry_run": False})
+            _say(f"{run_id} begins again")
+            return run_id
+        # a run keeps the parameters it was made with
+        api.delete(_path(run_id))
+        _say(f"{run_id} had other parameters, and is replaced")
+    made = api.post(f"dags/{DAG}/dagRuns", {"logical_date": midnight, "conf": configuration})
+    _say(f"{made['dag_run_id']} begins")
+    return str(made["dag_run_id"])
+
+
+def _does(run: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
+    has = {"mode": "full", "force": False, **(run["conf"] or {})}
+    others = has.keys() - {"mode", "force"}
+    return not others and has["mode"] == configuration["mode"] and has["force"] >= configuration.get("force", False)
+
+
+def _follow(api: AirflowApi, run_id: str) -> None:
+    """Say each change of a task's state until the run has ended."""
+    seen: dict[str, tuple[str | None, int]] = {}
+    started = time.monotonic()
+    while True:
+        state = api.get(_path(run_id))["state"]
+        for task, instance in _instances(api, run_id).items():
+            now = (instance["state"], instance["try_number"])
+            if instance["state"] and seen.get(task) != now:
+                seen[task] = now
+                again = f" (try {now[1]})" if now[1] > 1 else ""
+                took = f" after {instance['duration']:.0f} s" if instance["state"] in ENDED else ""
+                _say(f"{time.monotonic() - started:5.0f} s  {task:<18} {instance['state']}{again}{took}")
+        if state in ENDED:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def _instances(api: AirflowApi, run_id: str) -> dict[str, dict[str, Any]]:
+    return {each["task_id"]: each for each in api.get(_path(run_id, "taskInstances"))["task_instances"]}
+
+
+def _failures(instances: Mapping[str, Mapping[str, Any]], run_id: str) -> Iterator[str]:
+    for task, instance in instances.items():
+        if instance["state"] == "failed":
+            where = f"http://127.0.0.1:8080/dags/{DAG}/runs/{quote(run_id)}/tasks/{task}"
+            yield f"{task} failed; its log: {where}"
+        elif instance["state"] != "success":
+            yield f"{task}: {instance['state']}"
+
+
+def _path(run_id: str, what: str = "") -> str:
+    return f"dags/{DAG}/dagRuns/{quote(run_id, safe='')}" + (f"/{what}" if what else "")
+
+
+def _outcome(core: CoreV1Api, ds: date, stages: Sequence[Stage]) -> Outcome:
+    with cluster_settings(core, {"lake", "warehouse"}) as settings, open_warehouse(settings) as warehouse:
+        store = open_store(settings)
+        return Outcome(
+            figures=read_figures(warehouse, store, ds),
+            report=str(fetch_report(store, ds, CHECKOUT / "build" / "reports")),
+            links=looker_links(settings),
+            stages=stages,
+        )
+
+
+DATE = {"formats": ["%Y-%m-%d"]}
+
+
+def main(
+    first: Annotated[datetime, typer.Option("--from", **DATE, help="First date.")],
+    last: Annotated[datetime | None, typer.Option("--to", **DATE, help="Last date; default: the first alone.")] = None,
+    mode: Annotated[
+        Literal["full", "incremental"], typer.Option(help="All purchases, or those of the last days.")
+    ] = "full",
+) -> None:
+    """Run the DAG for each date, ascending; stop at the first that fails. Print what the last one published."""
+    started = time.monotonic()
+    try:
+        wanted = list(dates(first.date(), (last or first).date()))
+        with connected() as client:
+            core = CoreV1Api(client)
+            with airflow_api(core) as api:
+                for ds in wanted:
+                    stages = run_date(api, core, ds, mode)
+                    _say(f"{ds} is done after {time.monotonic() - started:.0f} s")
+            print_outcome(_outcome(core, wanted[-1], stages))
+    except KeyboardInterrupt:
+        _say("The run goes on in the cluster; http://127.0.0.1:8080 shows it")
+        raise typer.Exit(130) from None
+    except UserAnalyticsError as error:
+        _say(f"error: {error}")
+        raise typer.Exit(error.exit_code) from error
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    typer.run(main)
