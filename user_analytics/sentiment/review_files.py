@@ -1,9 +1,8 @@
 """Reviews outside the pipeline: files (CSV or Parquet) and streams, in batches, whatever their size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedIOBase
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -18,6 +17,8 @@ from user_analytics.sentiment.written_aside import naming_the_output, written_as
 TEXT_COLUMN = "review_str"
 
 _ROWS_PER_BATCH = 8192
+# So that long texts fit into an array, which holds 2 GiB, and into little memory.
+_CHARACTERS_PER_BATCH = 1 << 24
 # With `pre_buffer`, or without a buffer of its own, the Parquet reader takes a whole row group into memory.
 _READ_BYTES = 1 << 20
 
@@ -171,13 +172,26 @@ def _open_csv(records: CsvRecords, required: tuple[str, ...], path: Path) -> Rev
 
 
 def _csv_batches(records: CsvRecords, schema: pa.Schema, path: Path) -> Iterator[pa.RecordBatch]:
-    rows = (_fields(record, len(schema), path) for record in records)
+    batches = _bounded(_fields(record, len(schema), path) for record in records)
     while True:
         with _naming_the_input(path):
-            batch = list(islice(rows, _ROWS_PER_BATCH))
-        if not batch:
+            batch = next(batches, None)
+        if batch is None:
             return
         yield pa.record_batch([pa.array(column, pa.string()) for column in zip(*batch, strict=True)], schema=schema)
+
+
+def _bounded(rows: Iterable[list[str]]) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += sum(map(len, row))
+        if len(batch) == _ROWS_PER_BATCH or characters >= _CHARACTERS_PER_BATCH:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
 
 
 def _fields(record: Record, width: int, path: Path) -> list[str]:

@@ -1,7 +1,9 @@
 """Files that appear under their name when they are whole."""
 
+import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,16 +17,30 @@ def written_aside(path: Path) -> Iterator[Path]:
     """A name of its own beside `path` to write a file under; it takes the place of `path` when the body ends.
 
     When the body raises, `path` stays as it was; of several in an ExitStack all do. Of two writers of one `path`
-    the last to end has it, whole. Raises UserAnalyticsError naming `path` when its place cannot be taken.
+    the last to end has it, whole. What a killed writer of `path` has left is removed. Raises UserAnalyticsError
+    naming `path` when its place cannot be taken.
     """
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
+    with naming_the_output(str(path)):
+        _remove_abandoned(path)
+        aside = path.with_name(f".{path.name}.{uuid4().hex}")
+        lock = aside.open("wb")
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or the process ends in whatever way
     try:
-        yield aside
-        with naming_the_output(str(path)):
-            aside.replace(path)
+        with lock:
+            yield aside
+            with naming_the_output(str(path)):
+                aside.replace(path)
     finally:
         with suppress(OSError):
             aside.unlink()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove the files of writers of `path` that are no more, which is to say hold no lock."""
+    for aside in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 32}"):
+        with aside.open("rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            aside.unlink(missing_ok=True)
 
 
 @contextmanager

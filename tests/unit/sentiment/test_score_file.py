@@ -20,7 +20,7 @@ from user_analytics.ingest.csv_records import RECORD_CHARACTERS
 from user_analytics.sentiment import score_file as score_file_module
 from user_analytics.sentiment.explain import deciding_ngrams
 from user_analytics.sentiment.model import load_model
-from user_analytics.sentiment.review_files import create_reviews
+from user_analytics.sentiment.review_files import create_reviews, open_reviews
 from user_analytics.sentiment.score import score
 from user_analytics.sentiment.score_file import Scored, score_file, score_lines
 
@@ -111,6 +111,12 @@ def test_a_byte_order_mark_and_crlf_are_taken(tmp_path: Path) -> None:
 def test_a_review_of_ten_megabytes_is_taken(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "reviews.csv", [["review_str"], ["good " * 2_000_000]])
     assert score_file(MODEL, path, tmp_path / "scored.csv") == Scored(1, 1, 0)
+
+
+def test_long_reviews_come_in_batches_of_few(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "reviews.csv", [["review_str"], *[["good " * 1_000_000]] * 9])
+    with open_reviews(path) as reviews:
+        assert [batch.num_rows for batch in reviews.batches] == [4, 4, 1]
 
 
 @pytest.mark.parametrize(
@@ -239,6 +245,27 @@ def test_of_two_scorings_into_one_output_the_last_to_end_stays_whole(output: str
         assert b"second" in (tmp_path / output).read_bytes()
     assert b"first" in (tmp_path / output).read_bytes()
     assert [path.name for path in tmp_path.iterdir()] == [output]
+
+
+def test_what_a_killed_scoring_left_is_removed_by_the_next_one_into_the_same_file(
+    reviews: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from user_analytics.sentiment.written_aside import written_aside\n"
+        "with written_aside(Path(sys.argv[1])) as aside:\n"
+        "    aside.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    for name in ("scored.csv", "other.csv"):
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.glob(".*"))) == 2
+
+    score_file(MODEL, reviews, tmp_path / "scored.csv")
+
+    [left] = tmp_path.glob(".*")
+    assert left.name.startswith(".other.csv.")
+    assert len(read_csv(tmp_path / "scored.csv")) == len(TEXTS)
 
 
 def test_an_unknown_ending_is_refused(reviews: Path, tmp_path: Path) -> None:
