@@ -24,7 +24,9 @@ NODE = f"{CLUSTER}-control-plane"
 CONTEXT = f"kind-{CLUSTER}"
 # kind's own network; all kind clusters of the machine share it.
 NETWORK = "kind"
-START_SECONDS = 120.0
+START_SECONDS = 300.0
+# A file of the node that is written once kind is done with it.
+COMPLETE = "/kind/complete"
 STALE_LOCK_SECONDS = 60.0
 
 
@@ -35,11 +37,8 @@ def node_state() -> str | None:
 
 
 def is_complete() -> bool:
-    """Whether the node runs and was made to the end: making the storage class is kind's last step."""
-    if node_state() != "running":
-        return False
-    command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s")
-    return run("exec", NODE, *command, "get", "storageclass", "standard", check=False).returncode == 0
+    """Whether there is a node that was made to the end, running or not. Only another one may be made anew."""
+    return run("cp", f"{NODE}:{COMPLETE}", "-", check=False).returncode == 0
 
 
 def connect() -> ApiClient:
@@ -63,13 +62,20 @@ def create(image: str) -> None:
     """Make the cluster and wait until its node is ready; what an earlier try left goes first. Raises ClusterError."""
     delete()
     _kind("create", "cluster", "--config", str(CONFIGURATION), "--image", image, "--wait", "180s")
+    run("exec", NODE, "touch", COMPLETE)
 
 
 def start() -> None:
-    """Start the container of a node that was stopped, as by a restart of the machine, and wait for its API."""
-    run("start", NODE)
+    """Start the node unless it runs, and wait for its API, as after a restart of the machine. Raises ClusterError."""
+    if node_state() != "running":
+        run("start", NODE)
     deadline = time.monotonic() + START_SECONDS
-    while not is_complete() and time.monotonic() < deadline:
+    while not _answers():
+        if time.monotonic() > deadline:
+            raise ClusterError(
+                f"the node runs, and its Kubernetes API does not answer after {START_SECONDS:.0f} s. Look at it: "
+                f"`{engine()} exec {NODE} journalctl --unit kubelet`. `make cluster-down` removes it with all data"
+            )
         time.sleep(1)
 
 
@@ -104,6 +110,11 @@ def load_images(references: Sequence[str]) -> None:
 def name_image(reference: str, other: str) -> None:
     """Give an image in the node another name, which may have been another image's."""
     run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, other)
+
+
+def _answers() -> bool:
+    command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s", "get", "--raw=/readyz")
+    return run("exec", NODE, *command, check=False).returncode == 0
 
 
 def _unlock_kubeconfig() -> None:

@@ -134,9 +134,8 @@ def _tools() -> str:
 
 
 def _node() -> str:
-    if kind.node_state() == "exited":
-        kind.start()
     if kind.is_complete():
+        kind.start()
         return ""
     image = os.environ.get("NODE_IMAGE")
     if not image:

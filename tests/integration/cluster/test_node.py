@@ -1,0 +1,66 @@
+"""What becomes of a node that is there already: one that was made to the end holds data, and is never made anew."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from user_analytics.cluster import kind, up
+from user_analytics.cluster.base_image import own_base_image
+from user_analytics.cluster.engine import has_image, run
+from user_analytics.errors import ClusterError
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_other_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(image: str) -> None:
+        raise AssertionError(f"made anew from {image}")
+
+    monkeypatch.setattr(kind, "create", refuse)
+    monkeypatch.setattr(kind, "START_SECONDS", 0.5)
+    monkeypatch.setenv("NODE_IMAGE", "another")
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A container in place of the node; no Kubernetes ever answers in it."""
+    name = f"user-analytics-test-{uuid.uuid4().hex}"
+    monkeypatch.setattr(kind, "NODE", name)
+    run("run", "--detach", "--network", "none", "--name", name, own_base_image(), "sleep", "600")
+    run("exec", name, "mkdir", "/kind")
+    yield name
+    run("rm", "--force", "--time", "0", name)
+
+
+def test_one_that_was_interrupted_is_made_anew(node: str) -> None:
+    with pytest.raises(AssertionError, match="made anew"):
+        up._node()
+
+
+def test_a_complete_one_whose_api_does_not_answer_is_an_error_and_stays(node: str) -> None:
+    run("exec", node, "touch", kind.COMPLETE)
+
+    with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
+        up._node()
+    assert kind.node_state() == "running"
+
+
+def test_a_complete_one_that_was_stopped_is_started(node: str) -> None:
+    run("exec", node, "touch", kind.COMPLETE)
+    run("stop", "--time", "0", node)
+    assert kind.is_complete()
+
+    with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
+        up._node()
+    assert kind.node_state() == "running"
+
+
+def test_without_one_there_is_none_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kind, "NODE", "user-analytics-test-none")
+
+    assert not kind.is_complete()
