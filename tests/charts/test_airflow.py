@@ -159,6 +159,19 @@ def test_tasks_reach_the_api_server_by_its_service(helm: Helm) -> None:
     assert url == f"http://{service['metadata']['name']}:{at(service, 'spec.ports.0.port')}/execution/"
 
 
+def test_a_database_that_is_gone_without_a_word_is_noticed_within_a_minute(helm: Helm) -> None:
+    objects = helm.template("airflow")
+    database = settings(objects)["database"]
+    namespace: dict[str, Any] = {}
+    exec(objects.one("ConfigMap", "airflow")["data"]["database_connection.py"], namespace)  # noqa: S102  our own file
+
+    assert database["sql_alchemy_connect_args"] == "database_connection.SYNC"
+    assert database["sql_alchemy_connect_args_async"] == "database_connection.ASYNC"
+    assert all(environment["PYTHONPATH"]["value"] == "/etc/airflow" for environment in environments(objects))
+    assert namespace["SYNC"]["tcp_user_timeout"] <= 60_000
+    assert namespace["ASYNC"]["command_timeout"] <= 60
+
+
 def test_logs_go_to_the_lake(helm: Helm) -> None:
     logging = settings(helm.template("airflow", {"logs": {"remoteFolder": "s3://mine/logs"}}))["logging"]
 

@@ -17,7 +17,7 @@ from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
 TIMEOUT_SECONDS = 30.0
-# An answer that breaks off, as while the server is replaced, is asked for again for so long.
+# What is not answered, as while the server or its database is replaced, is asked for again for so long.
 RETRY_SECONDS = 60.0
 
 
@@ -33,32 +33,39 @@ class AirflowApi:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """What comes of a request, as parsed JSON. It is not sent again: it may have been carried out."""
-        try:
-            return self._answer(self._client.post(path, json=body))
-        except httpx.TransportError as error:
-            raise ClusterError(f"Airflow does not answer: {error}") from error
+        return self._once("POST", path, body)
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What comes of a change, as parsed JSON."""
+        return self._once("PATCH", path, body)
 
     def delete(self, path: str) -> None:
         """Delete what is at a path."""
+        self._once("DELETE", path)
+
+    def _once(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         try:
-            self._answer(self._client.delete(path))
+            return self._answer(self._client.request(method, path, json=body))
         except httpx.TransportError as error:
             raise ClusterError(f"Airflow does not answer: {error}") from error
 
     def _get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
         try:
             return self._try_get(path, parameters)
-        except httpx.TransportError as error:
+        except httpx.HTTPError as error:
             raise ClusterError(f"Airflow does not answer: {error}") from error
 
     @retry(
-        retry=retry_if_exception_type(httpx.TransportError),
+        retry=retry_if_exception_type(httpx.HTTPError),
         stop=stop_after_delay(RETRY_SECONDS),
         wait=wait_fixed(1),
         reraise=True,
     )
     def _try_get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
-        return self._client.get(path, params=parameters)
+        response = self._client.get(path, params=parameters)
+        if response.is_server_error:  # as without its database
+            response.raise_for_status()
+        return response
 
     @staticmethod
     def _answer(response: httpx.Response) -> Any:

@@ -83,6 +83,10 @@ seccompProfile:
     "execution_api_server_url" (printf "http://%s-api-server:8080/execution/" (include "airflow.fullname" .))
     "hostname_callable" "airflow.utils.net.get_host_ip_address"
   )
+  "database" (dict
+    "sql_alchemy_connect_args" "database_connection.SYNC"
+    "sql_alchemy_connect_args_async" "database_connection.ASYNC"
+  )
   "api" (dict "base_url" .Values.apiServer.baseUrl "port" 8080 "workers" 1)
   "logging" (dict
     "base_log_folder" "/opt/airflow/logs"
@@ -121,6 +125,8 @@ seccompProfile:
   value: /opt/airflow
 - name: AIRFLOW_CONFIG
   value: /etc/airflow/airflow.cfg
+- name: PYTHONPATH # database_connection
+  value: /etc/airflow
 - name: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN
   {{- include "airflow.secretKey" (list . .Values.auth.connectionKey) | nindent 2 }}
 - name: AIRFLOW__CORE__FERNET_KEY

@@ -1,0 +1,41 @@
+"""How Airflow's API is asked: again when it does not answer, and with its own words when it refuses."""
+
+import httpx
+import pytest
+
+from user_analytics.cluster.airflow import AirflowApi
+from user_analytics.errors import ClusterError
+
+
+def api(*answers: httpx.Response | Exception) -> AirflowApi:
+    """An API that gives these answers one by one."""
+    left = list(answers)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        next_one = left.pop(0)
+        if isinstance(next_one, Exception):
+            raise next_one
+        return next_one
+
+    return AirflowApi(httpx.Client(base_url="http://airflow/api/v2/", transport=httpx.MockTransport(answer)))
+
+
+def test_what_is_read_is_asked_for_again_while_the_server_or_its_database_is_away() -> None:
+    away = (httpx.ConnectError("refused"), httpx.Response(500, json={"detail": "Database error"}))
+
+    assert api(*away, httpx.Response(200, json={"dags": []})).get("dags") == {"dags": []}
+
+
+def test_what_changes_something_is_sent_once() -> None:
+    with pytest.raises(ClusterError, match="Airflow does not answer: refused"):
+        api(httpx.ConnectError("refused"), httpx.Response(200)).post("dags/a/dagRuns", {})
+
+
+def test_a_refusal_is_told_in_airflow_s_words() -> None:
+    with pytest.raises(ClusterError, match="Airflow refuses /api/v2/dags/a: The Dag with ID: `a` was not found"):
+        api(httpx.Response(404, json={"detail": "The Dag with ID: `a` was not found"})).get("dags/a")
+
+
+def test_a_refusal_without_words_is_told_by_its_code() -> None:
+    with pytest.raises(ClusterError, match="403 Forbidden"):
+        api(httpx.Response(403, text="no")).delete("dags/a")
