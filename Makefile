@@ -10,8 +10,8 @@ SHELL := /bin/bash
 REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. bench-sentiment: texts to time (review_str)
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
 DATE ?=             ## run, dag-run and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
-FROM ?=             ## backfill: first date
-TO ?=               ## backfill: last date
+FROM ?=             ## backfill: first date. restore: folder that a backup made
+TO ?=               ## backfill: last date. backup: folder, new or empty
 MODE ?= full        ## run, ingest, dag-run, backfill: full or incremental
 ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest; stages: --set NAME=VALUE
 APP ?=              ## apply: movie-review or user-purchase. cluster-logs: what to show
@@ -162,6 +162,14 @@ cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or wh
 .PHONY: cluster-logs
 cluster-logs: $(VENV)/.cluster ## Print the logs of all that failed, or of APP: an application, a Job, a pod or a stage
 	@$(BIN)/python -m user_analytics.cluster.logs --lines '$(strip $(TAIL))' '$(strip $(APP))'
+
+.PHONY: backup
+backup: $(VENV)/.cluster ## Copy the data of MinIO, Postgres and the emulator to the folder TO; they stop meanwhile
+	@$(BIN)/python -m user_analytics.cluster.backup '$(strip $(TO))'
+
+.PHONY: restore
+restore: $(VENV)/.cluster ## Replace that data by the backup in the folder FROM; they stop meanwhile
+	@$(BIN)/python -m user_analytics.cluster.restore '$(strip $(FROM))'
 
 .PHONY: cluster-down
 cluster-down: $(VENV)/.cluster ## Remove the cluster with all its data, and all that it left; images and caches stay

@@ -198,7 +198,9 @@ def test_settings_go_to_the_server_s_file_and_start_it_anew(helm: Helm) -> None:
     assert at(objects.one("StatefulSet", "postgres"), annotations) != before
 
 
-def test_every_connection_needs_a_password(helm: Helm) -> None:
-    rules = helm.template("postgres").one("ConfigMap", "postgres")["data"]["pg_hba.conf"].splitlines()
+def test_every_connection_needs_a_password_but_that_of_the_servers_own_user(helm: Helm) -> None:
+    lines = helm.template("postgres").one("ConfigMap", "postgres")["data"]["pg_hba.conf"].splitlines()
+    rules = [line.split() for line in lines if not line.startswith("#")]
 
-    assert {rule.split()[-1] for rule in rules if rule and not rule.startswith("#")} == {"scram-sha-256"}
+    assert rules.pop(0) == ["local", "all", "postgres", "peer"]
+    assert {rule[-1] for rule in rules} == {"scram-sha-256"}

@@ -9,7 +9,7 @@ from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1State
 Server = V1StatefulSet | V1Deployment
 INSTANCE = "app.kubernetes.io/instance"
 NOT_INSTALLED = "it is not installed: run `make cluster-up`"
-STOPPED = "it is stopped, as by a backup that was killed: run `make cluster-up`"
+STOPPED = "it is stopped: run `make cluster-up`"
 # Conditions of a node that are bad when they hold.
 PRESSURE = {"MemoryPressure", "DiskPressure", "PIDPressure"}
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from kubernetes.client import CoreV1Api
 
-from user_analytics.cluster import go_programs, kind
+from user_analytics.cluster import go_programs, kind, servers
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
@@ -51,6 +51,7 @@ def steps() -> list[Step]:
         Step("namespaces", _namespaces),
         Step("secrets", _secrets),
         Step("definitions", _definitions),
+        Step("servers", _servers),
         _install(release["minio"]),
         _install(release["postgres"]),
         _install(release["bigquery-emulator"]),
@@ -164,6 +165,11 @@ def _secrets() -> str:
 def _definitions() -> str:
     apply(connect(), list(read_manifests(sorted((_operator_chart() / "crds").glob("*.yaml")))))
     return ""
+
+
+def _servers() -> str:
+    resumed = servers.resume(connect())
+    return f"started {', '.join(resumed)}, which a backup or restore had stopped" if resumed else ""
 
 
 def _bucket() -> str:

@@ -1,0 +1,116 @@
+"""Backup and restore of the servers' data, on the cluster with the pipeline's results in it. In this order."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.e2e.cluster.conftest import DATE
+from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, KindCluster
+from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.backup_folder import archive
+from user_analytics.source import source_transaction
+
+pytestmark = pytest.mark.timeout(900)
+
+PURCHASES = """\
+invoice_number,stock_code,detail,quantity,invoice_date,unit_price,customer_id,country
+1,A,thing,1,2010-12-08 10:00:00,1.000,12345,France
+"""
+# As they are after a restore into a cluster with Secrets of its own.
+OTHER_PASSWORDS = "alter role postgres password 'another'; alter role user_analytics password 'another'"
+PSQL = ("--namespace", "user-analytics", "exec", "postgres-0", "--", "psql", "--host=/run/postgresql")
+
+
+class BackedUp(NamedTuple):
+    """A cluster, the folder that it was backed up to, and what it answered then; its source is another one since."""
+
+    cluster: KindCluster
+    folder: Path
+    metrics: str
+
+
+def purchases(cluster: KindCluster) -> int:
+    """Rows of the source, read as its owner with the password of the cluster's Secret."""
+    with (
+        cluster_settings(cluster.core, {"source"}) as settings,
+        source_transaction(settings) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("select count(*) from retail.user_purchase")
+        [(rows,)] = cursor.fetchall()
+    return int(rows)
+
+
+def all_is_ready(cluster: KindCluster) -> None:
+    """Airflow, whose database was away, takes its time."""
+    cluster.wait(lambda: cluster.make("cluster-status", check=False).returncode == 0, "all parts to be ready", 300)
+
+
+def servers(cluster: KindCluster) -> set[str]:
+    return {pod.uid for pod in cluster.pods() if pod.owner == "StatefulSet"}
+
+
+@pytest.fixture(scope="module")
+def backed_up(published: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> BackedUp:
+    """A backup with other passwords than the cluster's Secrets hold, and another source loaded afterwards."""
+    folder = tmp_path_factory.mktemp("backup")
+    metrics = published.metrics()
+    published.kubectl(*PSQL, "--username=postgres", f"--command={OTHER_PASSWORDS}")
+    published.make("backup", f"TO={folder}")
+    other = tmp_path_factory.mktemp("source") / "purchases.csv"
+    other.write_text(PURCHASES)
+    published.make("load-data", f"PURCHASES={other}")
+    return BackedUp(published, folder, metrics)
+
+
+def test_a_damaged_backup_is_refused_and_nothing_is_stopped(backed_up: BackedUp) -> None:
+    before = servers(backed_up.cluster)
+    file = archive(backed_up.folder, "postgres")
+    size = file.stat().st_size
+    os.truncate(file, size - 1)
+    try:
+        done = backed_up.cluster.make("restore", f"FROM={backed_up.folder}", check=False)
+    finally:
+        os.truncate(file, size)  # the last byte of an archive is zero
+
+    assert done.returncode != 0
+    assert "postgres.tar is damaged" in done.stderr
+    assert servers(backed_up.cluster) == before
+
+
+def test_after_a_restore_that_is_killed_cluster_up_starts_the_servers_on_what_they_had(backed_up: BackedUp) -> None:
+    cluster = backed_up.cluster
+    with subprocess.Popen(
+        ["make", "restore", f"FROM={backed_up.folder}"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert any(line == "postgres: copying\n" for line in process.stdout)
+        os.killpg(process.pid, signal.SIGKILL)
+
+    assert cluster.make("cluster-status", check=False).returncode != 0
+    cluster.make("cluster-up")
+    all_is_ready(cluster)
+    assert purchases(cluster) == 1
+
+
+def test_a_restore_gives_back_source_lake_and_warehouse(backed_up: BackedUp) -> None:
+    backed_up.cluster.make("restore", f"FROM={backed_up.folder}")
+
+    assert purchases(backed_up.cluster) > 1
+    assert backed_up.cluster.metrics() == backed_up.metrics
+
+
+def test_accounts_have_the_passwords_of_the_cluster_that_was_restored_into(backed_up: BackedUp) -> None:
+    backed_up.cluster.make("ingest", f"DATE={DATE}")
+
+    all_is_ready(backed_up.cluster)

@@ -1,0 +1,61 @@
+"""`make backup TO=folder`: the data of all servers as it is at one moment. They are stopped for as long as it takes."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from user_analytics import __version__
+from user_analytics.cluster import backup_folder, servers, volumes
+from user_analytics.cluster.backup_folder import BackedUpVolume, Backup
+from user_analytics.cluster.connection import connected
+from user_analytics.errors import UserAnalyticsError
+
+
+def back_up(folders: Mapping[str, str], to: Path) -> Backup:
+    """Copy folders of the node, by server, to a prepared folder of this machine, and complete it.
+
+    Raises ClusterError when one did not come whole; the folder is no backup then.
+    """
+    copied = {}
+    for name, folder in folders.items():
+        started = time.monotonic()
+        with backup_folder.create(backup_folder.archive(to, name)) as file:
+            size, sha256 = volumes.send(folder, file)
+            backup_folder.to_disk(file)
+        copied[name] = BackedUpVolume(size=size, sha256=sha256)
+        _say(f"{name}: {size / 1e6:,.1f} MB in {time.monotonic() - started:.0f} s")
+    backup = Backup(made=datetime.now(UTC).replace(microsecond=0), version=__version__, volumes=copied)
+    backup_folder.complete(to, backup)
+    return backup
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Back up to the named folder; exit code 1 with a message when it cannot, 2 without a folder."""
+    if len(arguments) != 1 or not arguments[0]:
+        _say("Name a folder: make backup TO=backups/2010-12-08")
+        return 2
+    to = Path(arguments[0])
+    try:
+        backup_folder.prepare(to, servers.NAMES)
+        with connected() as api:
+            folders = servers.folders(api)
+            _say(f"Stopping {', '.join(servers.NAMES)}")
+            with servers.stopped(api):
+                volumes.settle(list(folders.values()))
+                back_up(folders, to)
+            servers.wait_until_ready(api)
+    except (UserAnalyticsError, OSError) as error:
+        _say(f"error: {error}")
+        return 1
+    _say(f"{to} holds the backup; the servers run again.")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

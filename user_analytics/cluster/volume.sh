@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# What `make backup` and `make restore` have done to volumes, which are folders of the node, inside the node.
+# FOLDER.new is to take FOLDER's place; FOLDER.old had it before.
+#   send FOLDER       the folder as a tar archive on stdout; the archive's SHA-256 is the last line of stderr
+#   receive FOLDER    FOLDER.new from a tar archive on stdin; the archive's SHA-256 is the last line of stderr
+#   place FOLDER…     each FOLDER.new takes its folder's place, all or, once `settle` has looked at them, none
+#   undo FOLDER…      each folder that was replaced gets its place back
+#   settle FOLDER…    brings whatever was interrupted to an end and leaves the folders alone
+# The servers are stopped meanwhile.
+set -euo pipefail
+
+digested() { # passes stdin on to a command, and says the SHA-256 of what passed
+  local directory sum
+  directory=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$directory'" EXIT
+  mkfifo "$directory/copy"
+  sha256sum <"$directory/copy" >"$directory/sum" &
+  sum=$!
+  tee "$directory/copy" | "$@"
+  wait "$sum"
+  cut -d ' ' -f 1 "$directory/sum" >&2
+}
+
+send() {
+  tar --create --format posix --sort name --numeric-owner --directory "$1" . | digested cat
+}
+
+receive() {
+  rm -rf "$1.new"
+  mkdir "$1.new"
+  digested tar --extract --numeric-owner --same-owner --preserve-permissions --directory "$1.new"
+  sync --file-system "$1.new"
+}
+
+place() {
+  local folder
+  for folder; do
+    mv --no-target-directory "$folder" "$folder.old"
+    mv --no-target-directory "$folder.new" "$folder"
+  done
+  sync --file-system "$1"
+}
+
+undo() {
+  local folder
+  for folder; do
+    [ -e "$folder.old" ] || continue
+    if [ -e "$folder.new" ]; then
+      rm -rf "$folder" # not what was restored: something else made it
+    else
+      mv --no-target-directory "$folder" "$folder.new"
+    fi
+    mv --no-target-directory "$folder.old" "$folder"
+  done
+}
+
+settle() {
+  local folder
+  for folder; do # one that has not got its place yet: then none has
+    if [ -e "$folder.new" ]; then
+      undo "$@"
+      break
+    fi
+  done
+  for folder; do
+    rm -rf "$folder.new" "$folder.old"
+  done
+}
+
+case $1 in
+  send) "$@" ;;
+  receive | place | undo | settle)
+    # whoever began one may be killed while it goes on here
+    exec 9<"$(dirname "$2")"
+    flock 9
+    "$@"
+    ;;
+  *)
+    echo "$1 is none of send, receive, place, undo, settle" >&2
+    exit 2
+    ;;
+esac
