@@ -33,6 +33,6 @@ def test_going_up_again_restarts_nothing(cluster: KindCluster) -> None:
 def test_the_test_of_each_chart_passes(cluster: KindCluster, name: str) -> None:
     helm = [str(program_file("helm")), "--kube-context", CONTEXT, "--namespace", releases()[name].namespace]
 
-    done = subprocess.run([*helm, "test", name, "--logs"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run([*helm, "test", name], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
