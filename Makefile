@@ -73,7 +73,11 @@ test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on r
 
 .PHONY: e2e
 e2e: dev ## Test the pipeline on the kind cluster, which is made if there is none (REAL_DATA=folder: on real files)
-	@$(BIN)/pytest tests/e2e/cluster $(ARGS)
+	@$(BIN)/pytest tests/e2e/cluster -m 'not long' $(ARGS)
+
+.PHONY: e2e-long
+e2e-long: dev ## Test what takes minutes each on the kind cluster: schedulers killed, checks failed, dates backfilled
+	@$(BIN)/pytest tests/e2e/cluster -m long $(ARGS)
 
 .PHONY: test-cloud
 test-cloud: dev ## Run the whole pipeline on real BigQuery, in datasets of its own: make test-cloud GCP_PROJECT=my-project

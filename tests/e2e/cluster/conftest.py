@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.cluster.airflow_dags import Dag
 from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, KindCluster
+from user_analytics.cluster.airflow import airflow_api
 from user_analytics.cluster.kind import connect
 
 DATE = "2010-12-08"
@@ -36,8 +38,19 @@ def source_files() -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def loaded(cluster: KindCluster, source_files: tuple[Path, Path]) -> KindCluster:
-    """The cluster with the source files loaded, and ingested as the data of DATE."""
+def scheduled(cluster: KindCluster) -> str:
+    """The run that Airflow's scheduler began by itself, at its end: on the sample, before a test loads anything."""
+    with airflow_api(cluster.core) as api:
+        dag = Dag(api, cluster)
+        latest = cluster.wait(dag.runs, "the scheduler to make a run")[-1]
+        run = str(latest["dag_run_id"])
+        dag.wait(run)
+        return run
+
+
+@pytest.fixture(scope="session")
+def loaded(cluster: KindCluster, source_files: tuple[Path, Path], scheduled: str) -> KindCluster:
+    """The cluster with the source files loaded, and ingested as the data of DATE, when Airflow is at rest."""
     reviews, purchases = source_files
     cluster.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
     cluster.make("ingest", f"DATE={DATE}")

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from kubernetes.client import ApiClient, ApiException, AppsV1Api, CoreV1Api, CustomObjectsApi
+from kubernetes.client import (
+    ApiClient,
+    ApiException,
+    AppsV1Api,
+    AuthorizationV1Api,
+    CoreV1Api,
+    CustomObjectsApi,
+    V1ResourceAttributes,
+    V1SubjectAccessReview,
+    V1SubjectAccessReviewSpec,
+)
 
 from user_analytics.cluster.forward import kubectl
 from user_analytics.cluster.kind import CONTEXT
@@ -128,6 +138,14 @@ class KindCluster:
     def kill(self, pod: Pod) -> None:
         """End a pod at once, without a grace."""
         self.core.delete_namespaced_pod(pod.name, pod.namespace, grace_period_seconds=0)
+
+    def may(self, account: str, verb: str, resource: str, namespace: str) -> bool:
+        """Whether Kubernetes lets an account do something."""
+        attributes = V1ResourceAttributes(namespace=namespace, verb=verb, resource=resource)
+        review = V1SubjectAccessReview(spec=V1SubjectAccessReviewSpec(user=account, resource_attributes=attributes))
+        answer = AuthorizationV1Api(self._api).create_subject_access_review(review)
+        assert answer.status
+        return bool(answer.status.allowed)
 
     def wait(self, condition: Callable[[], Any], purpose: str, seconds: float = 180) -> Any:
         """Wait for a true value and return it; fails the test when it takes too long."""

@@ -1,0 +1,193 @@
+"""The pipeline by Airflow on the cluster: scheduled, by hand, backfilled, and with parts of it killed."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster.airflow_dags import DAG, Dag
+from tests.e2e.cluster.conftest import DATE
+from tests.e2e.cluster.kind_cluster import KindCluster
+from user_analytics.cluster.airflow import airflow_api
+from user_analytics.cluster.secrets import JOBS, SERVERS
+
+pytestmark = pytest.mark.timeout(1500)
+
+SCHEDULER = "app.kubernetes.io/name=airflow,app.kubernetes.io/component=scheduler"
+GONE_SECONDS = 60
+BUSY = {"running", "queued", "scheduled", "up_for_retry"}
+
+
+@pytest.fixture
+def dag(published: KindCluster) -> Iterator[Dag]:
+    with airflow_api(published.core) as api:
+        yield Dag(api, published)
+
+
+def test_nobody_touched_anything_and_yesterday_s_run_succeeded(scheduled: str, dag: Dag) -> None:
+    assert scheduled.startswith("scheduled__")
+    assert set(dag.states(scheduled).values()) == {"success"}
+    assert len(dag.states(scheduled)) == 9
+
+
+def test_a_run_by_hand_publishes_what_the_stages_by_hand_do(published: KindCluster, dag: Dag) -> None:
+    expected = published.metrics()
+
+    done = published.make("dag-run", f"DATE={DATE}")
+
+    assert f"Published {DATE} (full)" in done.stdout
+    assert published.metrics() == expected
+    assert set(dag.states(dag.run_of(DATE)).values()) == {"success"}
+
+
+def test_logs_stay_when_the_pods_are_gone(published: KindCluster, dag: Dag) -> None:
+    run = dag.run_of(DATE)
+
+    assert not dag.started_by("movie_review")
+    assert "staged table=" in dag.log(run, "movie_review")
+    assert not dag.started_by("publish")
+    assert "publishing ds=" in dag.log(run, "publish")
+
+
+@pytest.mark.long
+def test_a_run_of_a_date_that_has_one_begins_it_again_with_the_same_result(published: KindCluster, dag: Dag) -> None:
+    expected, run = published.metrics(), dag.run_of(DATE)
+
+    assert "begins again" in published.make("dag-run", f"DATE={DATE}").stderr
+
+    assert dag.run_of(DATE) == run
+    assert published.metrics() == expected
+
+
+@pytest.mark.long
+def test_a_cleared_spark_task_makes_a_new_application(published: KindCluster, dag: Dag) -> None:
+    run = dag.run_of(DATE)
+    before = dag.log(run, "user_purchase")
+
+    dag.clear(run, ["user_purchase"])
+
+    dag.wait_for_task(run, "user_purchase", {"running"})
+    [application] = published.wait(partial(_applications, published, "user_purchase"), "the application", 120)
+    dag.wait_for_task(run, "user_purchase", {"success"})
+    assert application not in before
+    assert dag.wait(run) == "success"
+
+
+def _applications(cluster: KindCluster, task: str) -> set[str]:
+    return {
+        name
+        for name, application in cluster.applications().items()
+        if application["metadata"]["labels"].get("task_id") == task
+    }
+
+
+@pytest.mark.parametrize("task", ["movie_review", "ingest_purchases"])
+def test_a_task_that_is_marked_failed_leaves_nothing_behind(published: KindCluster, dag: Dag, task: str) -> None:
+    run = dag.begin(DATE)
+    dag.wait_for_task(run, task, {"running"})
+    published.wait(lambda: dag.started_by(task), f"what {task} starts", 120)
+
+    dag.set_state(run, task, "failed")
+
+    published.wait(lambda: not dag.started_by(task), f"what {task} started to be gone", GONE_SECONDS)
+    dag.wait(run)
+    assert dag.states(run)["publish"] == "upstream_failed"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["ingest_reviews", "movie_review"])
+def test_a_task_goes_on_or_is_tried_again_when_the_scheduler_is_killed(
+    published: KindCluster, dag: Dag, task: str
+) -> None:
+    expected = published.metrics()
+    run = dag.begin(DATE)
+    dag.wait_for_task(run, task, {"running"})
+    published.wait(lambda: dag.started_by(task), f"what {task} starts", 120)
+    [scheduler] = [pod for pod in published.pods(SCHEDULER) if pod.namespace == SERVERS]
+
+    published.kill(scheduler)
+
+    most = 0
+    while dag.states(run)[task] in BUSY:
+        most = max(most, len(_applications(published, task)))
+    assert most <= 1
+    assert dag.wait(run, 900) == "success"
+    assert published.metrics() == expected
+
+
+@pytest.mark.long
+def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindCluster, dag: Dag) -> None:
+    expected = published.metrics()
+    later = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    published.make("dag-run", f"DATE={later}")
+    run = dag.begin(DATE, force=False)
+
+    assert dag.wait(run, 900) == "failed"
+
+    states = dag.states(run)
+    assert states["publish"] == "failed"
+    assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
+    log = dag.log(run, "publish")
+    assert f"the tables hold the data of {later}, and {DATE} is older" in log
+    assert published.metrics() == expected
+
+
+def test_the_scheduler_may_not_read_secrets_anywhere(published: KindCluster) -> None:
+    account = f"system:serviceaccount:{SERVERS}:airflow-scheduler"
+
+    assert published.may(account, "get", "pods", JOBS)
+    for namespace in (JOBS, SERVERS):
+        for verb in ("get", "list", "watch"):
+            assert not published.may(account, verb, "secrets", namespace)
+
+
+@pytest.mark.long
+def test_a_backfill_of_increments_gives_what_a_full_load_gives(
+    published: KindCluster, source_files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    reviews, purchases = source_files
+    late = _with_a_late_row(purchases, tmp_path / "late.csv")
+    last = DATE
+    first = "2010-12-06"
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={late}")
+    published.make("dag-run", f"DATE={last}")
+    expected = published.metrics()
+
+    # what the full load of the source without the late row gives, and then the increments
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
+    published.make("dag-run", f"DATE={first}")
+    assert published.metrics() != expected
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={late}")
+    done = published.make("backfill", f"FROM={first}", f"TO={last}", "MODE=incremental")
+
+    assert done.stderr.count("is done after") == 3
+    assert published.metrics() == expected
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
+
+
+def _with_a_late_row(purchases: Path, file: Path) -> Path:
+    """The purchases and one more, of a day that the first increment reads again."""
+    with purchases.open(newline="") as source, file.open("w", newline="") as target:
+        rows = list(csv.DictReader(source))
+        writer = csv.DictWriter(target, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+        customer = next(row["customer_id"] for row in rows if row["customer_id"])
+        writer.writerow(
+            {
+                **rows[0],
+                "invoice_number": "late",
+                "customer_id": customer,
+                "quantity": "1",
+                "unit_price": "7.125",
+                "invoice_date": "2010-12-05 10:00:00",
+            }
+        )
+    return file
+
+
+def test_no_task_of_the_dag_is_left_over(published: KindCluster) -> None:
+    assert not [pod.name for pod in published.pods(f"dag_id={DAG}") if pod.phase in {"Pending", "Running"}]
