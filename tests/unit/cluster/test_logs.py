@@ -18,8 +18,16 @@ NOW = datetime.now(UTC)
 
 def pod(name: str, namespace: str = JOBS, **labels: str) -> dict[str, object]:
     metadata = {"name": name, "namespace": namespace, "labels": {key.replace("__", "/"): labels[key] for key in labels}}
-    container = {"name": name, "image": "none"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [container]}}
+    # the namespaces of our manifests, which other tests may have made, take no other pod
+    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": name, "image": "none", "securityContext": own}
+    all_of_it = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata,
+        "spec": {"containers": [container], "securityContext": all_of_it},
+    }
 
 
 def job(name: str) -> dict[str, object]:
