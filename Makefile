@@ -9,11 +9,11 @@ SHELL := /bin/bash
 
 REVIEWS ?=          ## run: reviews CSV (cid,review_str); default: the sample. bench-sentiment: texts to time (review_str)
 PURCHASES ?=        ## run: purchases CSV (the columns of retail.user_purchase); default: the sample
-DATE ?=             ## run, dag-run and the stages on the cluster: logical date, YYYY-MM-DD; default: the latest invoice day
+DATE ?=             ## run, dag-run and the stages on the cluster: logical date, YYYY-MM-DD; default, but of dag-run: the latest invoice day
 FROM ?=             ## backfill: first date. restore: folder that a backup made
 TO ?=               ## backfill: last date. backup: folder, new or empty
 MODE ?= full        ## run, ingest, dag-run, backfill: full or incremental
-ARGS ?=             ## run, test, test-run: further arguments for user-analytics run, or for pytest; stages: --set NAME=VALUE
+ARGS ?=             ## run: further options of user-analytics run. Tests: arguments for pytest. Stages on the cluster: --set NAME=VALUE
 APP ?=              ## apply: movie-review or user-purchase. cluster-logs: what to show
 TAIL ?= 100         ## cluster-logs: lines of each log
 VIEW ?= user_behaviour_metrics_view ## query: the view to print
@@ -245,7 +245,7 @@ image-%: $(VENV)/.cluster ## Build one image: make image-spark
 help: ## List the commands
 	@awk 'BEGIN {FS = "[:?]?=? *[^#]*## "} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-	  /^[A-Za-z_-]+ *(:|\?=).*## / {split($$0, name, /[ :?]/); printf "  \033[36m%-16s\033[0m %s\n", name[1], substr($$0, index($$0, "## ") + 3)}' \
+	  /^[A-Za-z0-9_-]+ *(:|\?=).*## / {split($$0, name, /[ :?]/); printf "  \033[36m%-16s\033[0m %s\n", name[1], substr($$0, index($$0, "## ") + 3)}' \
 	  $(MAKEFILE_LIST)
 
 # --- how the environments come to be ---------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 An image is called `localhost/user-analytics/NAME` and has two tags: a hash of all that it is made of, by which an
 unchanged one is known without looking into it, and the project's version, which the checked-in manifests name.
-`python -m user_analytics.cluster.images [NAME…]` builds.
 """
 
 import hashlib
