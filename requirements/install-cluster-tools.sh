@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs on Debian and Ubuntu what `make cluster-up` needs: a container engine and what makes its base image.
-# Go is left to the person: Debian's is too old. What is there stays as it is.
+# Installs on Debian and Ubuntu what `make cluster-up` needs beside Python and Java: a container engine, what makes its
+# base image, git and Maven. Go is left to the person: Debian's is too old. What is there stays as it is.
 set -euo pipefail
 
 run_as_root() {
@@ -13,6 +13,7 @@ if ! command -v podman >/dev/null && ! docker info >/dev/null 2>&1; then
   packages+=(podman runc containernetworking-plugins iptables)
 fi
 command -v debootstrap >/dev/null || packages+=(debootstrap)
+command -v git >/dev/null || packages+=(git)
 command -v mvn >/dev/null || packages+=(maven)
 if [ ${#packages[@]} -gt 0 ]; then
   echo "Installing Debian packages: ${packages[*]}"
