@@ -12,9 +12,12 @@ import pytest
 from user_analytics.cluster.base_image import own_base_image
 from user_analytics.cluster.engine import has_image, remove_abandoned_builds, run
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
+    ),
+    pytest.mark.usefixtures("podman_to_itself"),
+]
 
 
 @pytest.fixture

@@ -11,9 +11,12 @@ from user_analytics.cluster.base_image import own_base_image
 from user_analytics.cluster.engine import has_image, run
 from user_analytics.errors import ClusterError
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
+    ),
+    pytest.mark.usefixtures("podman_to_itself"),
+]
 
 
 @pytest.fixture(autouse=True)
