@@ -28,6 +28,8 @@ START_SECONDS = 300.0
 # A file of the node that is written once kind is done with it.
 COMPLETE = "/kind/complete"
 STALE_LOCK_SECONDS = 60.0
+# How podman and docker say that there is no such container, or no such file in it.
+ABSENT = ("no such", "does not exist", "could not find")
 
 
 def node_state() -> str | None:
@@ -37,8 +39,14 @@ def node_state() -> str | None:
 
 
 def is_complete() -> bool:
-    """Whether there is a node that was made to the end, running or not. Only another one may be made anew."""
-    return run("cp", f"{NODE}:{COMPLETE}", "-", check=False).returncode == 0
+    """Whether there is a node that was made to the end, running or not. Only another one may be made anew.
+
+    Raises ClusterError when the engine cannot tell: to take that for a no would cost a cluster its data.
+    """
+    looked = run("cp", f"{NODE}:{COMPLETE}", "-", check=False)
+    if looked.returncode != 0 and not any(words in looked.stderr.lower() for words in ABSENT):
+        raise ClusterError(f"{engine()} cannot tell what there is of {NODE}:\n{looked.stderr.strip()}")
+    return looked.returncode == 0
 
 
 def connect() -> ApiClient:

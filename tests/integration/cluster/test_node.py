@@ -1,6 +1,7 @@
 """What becomes of a node that is there already: one that was made to the end holds data, and is never made anew."""
 
 import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 
@@ -61,6 +62,16 @@ def test_a_complete_one_that_was_stopped_is_started(node: str) -> None:
     with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
         up._node()
     assert kind.node_state() == "running"
+
+
+def test_an_engine_that_cannot_tell_is_an_error_and_no_reason_to_make_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(arguments, 125, "", "Error: database is locked\n")
+
+    monkeypatch.setattr(kind, "run", fail)
+
+    with pytest.raises(ClusterError, match=r"cannot tell what there is of .*:\nError: database is locked"):
+        up._node()
 
 
 def test_without_one_there_is_none_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
