@@ -36,6 +36,9 @@ receive() {
 place() {
   local folder
   for folder; do
+    [ -d "$folder.new" ] || { echo "$folder.new is missing: nothing was replaced" >&2 && exit 1; }
+  done
+  for folder; do
     mv --no-target-directory "$folder" "$folder.old"
     mv --no-target-directory "$folder.new" "$folder"
   done
@@ -64,6 +67,8 @@ settle() {
     fi
   done
   for folder; do
+    # the only copy there is has never been replaced
+    [ -e "$folder" ] || [ ! -e "$folder.old" ] || mv --no-target-directory "$folder.old" "$folder"
     rm -rf "$folder.new" "$folder.old"
   done
 }

@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +157,27 @@ def test_volumes_that_were_replaced_can_have_their_place_back(pair: Pair) -> Non
 
 
 def test_received_but_not_placed_is_forgotten(pair: Pair) -> None:
+    settle(pair.folders)
+
+    assert pair.contents() == ["before", "before"]
+    assert pair.others() == []
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+def test_nothing_is_replaced_when_a_volume_was_not_received(pair: Pair, missing: int) -> None:
+    shutil.rmtree(f"{pair.folders[missing]}.new")
+
+    with pytest.raises(ClusterError, match=r"\.new is missing: nothing was replaced"):
+        place(pair.folders)
+
+    assert pair.contents() == ["before", "before"]
+
+
+def test_a_volume_of_which_only_the_old_one_is_there_gets_its_place_back(pair: Pair) -> None:
+    for folder in pair.folders:
+        shutil.rmtree(f"{folder}.new")
+    Path(pair.folders[0]).rename(f"{pair.folders[0]}.old")
+
     settle(pair.folders)
 
     assert pair.contents() == ["before", "before"]
