@@ -1,6 +1,7 @@
 """The cluster as a person works on it: make's targets, and what the API says of what they did."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -59,6 +60,32 @@ class Pod(NamedTuple):
     def application(self) -> str:
         """The SparkApplication that it is a driver or an executor of."""
         return self.labels["sparkoperator.k8s.io/app-name"]
+
+
+def kill_make(*arguments: str, at: str, seconds: float = 0) -> None:
+    """Start a target and end all its processes at once, some seconds after the line `at` of what it says.
+
+    Fails the test when it ends without having said that.
+    """
+    with subprocess.Popen(
+        ["make", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        said = []
+        for line in process.stdout:
+            said.append(line)
+            if line == f"{at}\n":
+                break
+        else:
+            pytest.fail(f"make {' '.join(arguments)} ended before {at!r}:\n{''.join(said)}", pytrace=False)
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class KindCluster:

@@ -1,15 +1,13 @@
 """Backup and restore of the servers' data, on the cluster with the pipeline's results in it. In this order."""
 
 import os
-import signal
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.e2e.cluster.conftest import DATE
-from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, KindCluster
+from tests.e2e.cluster.kind_cluster import KindCluster, kill_make
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.backup_folder import archive
 from user_analytics.source import source_transaction
@@ -84,18 +82,7 @@ def test_a_damaged_backup_is_refused_and_nothing_is_stopped(backed_up: BackedUp)
 
 def test_after_a_restore_that_is_killed_cluster_up_starts_the_servers_on_what_they_had(backed_up: BackedUp) -> None:
     cluster = backed_up.cluster
-    with subprocess.Popen(
-        ["make", "restore", f"FROM={backed_up.folder}"],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout is not None
-        assert any(line == "postgres: copying\n" for line in process.stdout)
-        os.killpg(process.pid, signal.SIGKILL)
+    kill_make("restore", f"FROM={backed_up.folder}", at="postgres: copying")
 
     assert cluster.make("cluster-status", check=False).returncode != 0
     cluster.make("cluster-up")
