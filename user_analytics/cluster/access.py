@@ -1,6 +1,5 @@
 """The cluster's lake, source and warehouse as settings of commands on this machine, over forwarded ports."""
 
-import base64
 from collections.abc import Iterator, Set
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
@@ -8,7 +7,7 @@ from typing import Any, Literal
 from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster.forward import forwarded
-from user_analytics.cluster.secrets import JOBS, SERVERS
+from user_analytics.cluster.secrets import JOBS, SERVERS, read_secret
 from user_analytics.render import Parameters
 from user_analytics.settings import Settings
 
@@ -31,12 +30,12 @@ def cluster_settings(core: CoreV1Api, servers: Set[Server]) -> Iterator[Settings
         defaults = Parameters.model_validate({})
         values: dict[str, Any] = {"_env_file": None}
         if "lake" in servers:
-            keys = _secret(core, JOBS, defaults.lake_secret)
+            keys = read_secret(core, JOBS, defaults.lake_secret)
             values |= {
                 "lake_url": defaults.lake_url,
                 "lake_endpoint": f"http://{address('minio', 9000)}",
-                "lake_access_key": keys["access-key"],
-                "lake_secret_key": keys["secret-key"],
+                "lake_access_key": keys["access-key"].decode(),
+                "lake_secret_key": keys["secret-key"].decode(),
             }
         if "source" in servers:
             host, _, port = address("postgres", 5432).partition(":")
@@ -44,7 +43,7 @@ def cluster_settings(core: CoreV1Api, servers: Set[Server]) -> Iterator[Settings
                 "source_host": host,
                 "source_port": int(port),
                 "source_user": OWNER,
-                "source_password": _secret(core, SERVERS, "postgres")["retail-password"],
+                "source_password": read_secret(core, SERVERS, "postgres")["retail-password"].decode(),
             }
         if "warehouse" in servers:
             values |= {
@@ -53,8 +52,3 @@ def cluster_settings(core: CoreV1Api, servers: Set[Server]) -> Iterator[Settings
                 "bigquery_grpc_endpoint": defaults.bigquery_grpc_endpoint,
             }
         yield Settings(**values)
-
-
-def _secret(core: CoreV1Api, namespace: str, name: str) -> dict[str, str]:
-    found = core.read_namespaced_secret(name, namespace)
-    return {key: base64.b64decode(value).decode() for key, value in (found.data or {}).items()}

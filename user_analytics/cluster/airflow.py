@@ -1,6 +1,5 @@
 """Airflow's REST API, from this machine. `python -m user_analytics.cluster.airflow` prints who may sign in, and how."""
 
-import base64
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.forward import forwarded
-from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS
+from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
 TIMEOUT_SECONDS = 30.0
@@ -90,8 +89,7 @@ def airflow_api(core: CoreV1Api) -> Iterator[AirflowApi]:
 
 def airflow_password(core: CoreV1Api) -> str:
     """The password of Airflow's administrator."""
-    data = core.read_namespaced_secret("airflow", SERVERS).data or {}
-    passwords: dict[str, str] = json.loads(base64.b64decode(data["passwords.json"]))
+    passwords: dict[str, str] = json.loads(read_secret(core, SERVERS, "airflow")["passwords.json"])
     return passwords[AIRFLOW_USER]
 
 

@@ -10,7 +10,8 @@ import typer
 from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster.access import cluster_settings
-from user_analytics.cluster.kind import CHECKOUT, connect
+from user_analytics.cluster.connection import connected
+from user_analytics.cluster.kind import CHECKOUT
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store, open_store
@@ -36,7 +37,7 @@ def main(
 ) -> None:
     """Copy the report of a date, or the latest one, into build/reports; print where it is."""
     try:
-        with cluster_settings(CoreV1Api(connect()), {"lake"}) as settings:
+        with connected() as api, cluster_settings(CoreV1Api(api), {"lake"}) as settings:
             file = fetch_report(open_store(settings), ds.date() if ds else None, CHECKOUT / "build" / "reports")
     except UserAnalyticsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

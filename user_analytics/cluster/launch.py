@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from user_analytics.cluster import kind
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.catalogue import workload_images
+from user_analytics.cluster.connection import connected
 from user_analytics.cluster.load import ensure_loaded
 from user_analytics.cluster.parts import pod_problem
 from user_analytics.errors import ClusterError, SettingsError, UserAnalyticsError
@@ -162,19 +163,16 @@ def main(
     """Run stages on the cluster, one after the other; stop at the first that fails."""
     try:
         parameters = stage_parameters(settings or [], stages)
-        api = kind.connect()
-        day = ds.date() if ds else _latest_day(CoreV1Api(api))
-        for stage in stages:
-            launch(api, stage, day, parameters[stage])
+        with connected() as api:
+            day = ds.date() if ds else _latest_day(CoreV1Api(api))
+            for stage in stages:
+                launch(api, stage, day, parameters[stage])
     except KeyboardInterrupt:
         _say("What was started goes on in the cluster; `make cluster-status` shows it")
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
         _say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
-    except (ApiException, HTTPError) as error:
-        _say(f"error: the cluster's API: {error}")
-        raise typer.Exit(1) from error
 
 
 def _say(text: str) -> None:

@@ -9,7 +9,7 @@ import typer
 from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster.access import cluster_settings
-from user_analytics.cluster.kind import connect
+from user_analytics.cluster.connection import connected
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
@@ -62,7 +62,7 @@ def main(
         _say("Neither REVIEWS nor PURCHASES is given: loading the sample")
         reviews, purchases = Path(sample_file("movie_review")), Path(sample_file("user_purchase"))
     try:
-        with cluster_settings(CoreV1Api(connect()), {"lake", "source"}) as settings:
+        with connected() as api, cluster_settings(CoreV1Api(api), {"lake", "source"}) as settings:
             for line in load_files(settings, reviews, purchases):
                 _say(f"Loaded {line}")
     except UserAnalyticsError as error:

@@ -104,14 +104,19 @@ def _certificates() -> Mapping[str, bytes]:
         }
 
 
+def read_secret(core: CoreV1Api, namespace: str, name: str) -> dict[str, bytes]:
+    """The content of a Secret by key. Raises ApiException, as for one that is not there."""
+    found = core.read_namespaced_secret(name, namespace)
+    return {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+
+
 def _read(core: CoreV1Api, secret: Wanted) -> Mapping[str, bytes] | None:
     try:
-        found = core.read_namespaced_secret(secret.name, secret.namespace)
+        return read_secret(core, secret.namespace, secret.name)
     except ApiException as error:
         if error.status == 404:
             return None
         raise
-    return {name: base64.b64decode(value) for name, value in (found.data or {}).items()}
 
 
 def _create(core: CoreV1Api, secret: Wanted, content: Mapping[str, bytes]) -> None:
