@@ -7,7 +7,6 @@ What a command alone needs it imports itself: all of it together would take ever
 """
 
 import logging
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,8 +23,7 @@ import typer
 
 from user_analytics.embedded.stack import embedded_parts, embedded_stack
 from user_analytics.errors import ManifestMissing, ModelError, SettingsError, UserAnalyticsError
-from user_analytics.lake import keys
-from user_analytics.lake.manifest import RawManifest, Table, read_raw_manifest
+from user_analytics.lake.manifest import RawManifest, Table, raw_dates, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
 from user_analytics.logs import configure_logging, logs_are_json
 from user_analytics.mode import Mode
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 STAGING_LIFETIME = timedelta(hours=24)
-RAW_MANIFEST = re.compile(rf"{keys.RAW}\w+/ds=(?P<ds>\d{{4}}-\d\d-\d\d)/{re.escape(keys.MANIFEST)}")
 
 app = typer.Typer(
     help="From purchases in Postgres and review files through Spark to BigQuery: what customers spend and feel.",
@@ -277,15 +274,10 @@ def quarantine_show(
 
 
 def _latest_raw_date(store: Store, tables: Iterable[Table]) -> date:
-    found = [
-        date.fromisoformat(manifest["ds"])
-        for table in tables
-        for listed in store.list(f"{keys.RAW}{table}/")
-        if (manifest := RAW_MANIFEST.fullmatch(listed.key))
-    ]
-    if not found:
+    latest = max(raw_dates(store, *tables), default=None)
+    if latest is None:
         raise ManifestMissing(f"{store.url} holds no raw data of {' or '.join(tables)}: run an ingestion first")
-    return max(found)
+    return latest
 
 
 def _raw_manifests(store: Store, tables: Iterable[Table], ds: date) -> list[RawManifest]:
@@ -410,14 +402,28 @@ def _name_and_value(text: str) -> tuple[str, str]:
 
 
 @app.command("clean-up")
-def clean_up_command() -> None:
+def clean_up_command(
+    raw_retention_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="DAYS",
+            help="Also delete raw data this old that is not published; default: RAW_RETENTION_DAYS or never.",
+        ),
+    ] = None,
+) -> None:
     """Delete what no manifest names and what failed attempts left, once it is 24 hours old."""
     from user_analytics.lake.clean_up import clean_up
+    from user_analytics.lake.raw_retention import remove_old_raw
+    from user_analytics.warehouse.publications import dates_in_use, publications
     from user_analytics.warehouse.staging import remove_old_staging
 
     now = datetime.now(UTC)
     with _warehouse() as (settings, warehouse):
-        clean_up(open_store(settings), now)
+        store = open_store(settings)
+        if days := raw_retention_days or settings.raw_retention_days:
+            remove_old_raw(store, now, timedelta(days=days), dates_in_use(publications(warehouse)))
+        clean_up(store, now)
         remove_old_staging(warehouse, now - STAGING_LIFETIME)
 
 

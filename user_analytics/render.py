@@ -226,7 +226,11 @@ class LookerLink(JobParameters):
 
 
 class CleanUp(JobParameters):
-    """Delete what no manifest names and what failed attempts left."""
+    """Delete what no manifest names, what failed attempts left, and raw data that was kept long enough."""
+
+    raw_retention_days: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="days after which it deletes raw data that is not published; unset = never"
+    )
 
 
 MANIFESTS: Mapping[str, type[Parameters]] = {

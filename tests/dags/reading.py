@@ -40,9 +40,14 @@ def context(dag: Any, task: Any, conf: Mapping[str, object] | None = None, date:
     }
 
 
+def dag_of(bag: BundleDagBag, task_id: str) -> Any:
+    """The DAG that has this task."""
+    return next(dag for dag in bag.dags.values() if dag.has_task(task_id))
+
+
 def rendered(bag: BundleDagBag, task_id: str, conf: Mapping[str, object] | None = None, **run: Any) -> Any:
-    """A task of the pipeline with its templates rendered for a run of DS."""
-    dag = bag.dags["user_analytics_dag"]
+    """A task with its templates rendered for a run of DS."""
+    dag = dag_of(bag, task_id)
     task = dag.get_task(task_id).prepare_for_execution()
     task.render_template_fields(context(dag, task, conf, **run))
     return task

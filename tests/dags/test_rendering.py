@@ -13,13 +13,13 @@ from airflow.sdk.exceptions import AirflowFailException
 from jsonschema import Draft202012Validator
 from kubernetes.client import ApiClient
 
-from tests.dags.reading import DAGS, DS, context, read_dags, rendered
+from tests.dags.reading import DAGS, DS, context, dag_of, read_dags, rendered
 from user_analytics.errors import SettingsError
 from user_analytics.render import MANIFESTS, JobParameters, SparkParameters, render
 
 SCHEMA = DAGS.parent / "manifests" / "schemas" / "sparkapplication_v1beta2.json"
 APPLICATIONS = [name for name, model in MANIFESTS.items() if issubclass(model, SparkParameters)]
-STAGES = [name for name, model in MANIFESTS.items() if issubclass(model, JobParameters) and name != "clean-up"]
+STAGES = [name for name, model in MANIFESTS.items() if issubclass(model, JobParameters)]
 # Settings that change what is rendered: all kinds of manifests, one kind, one manifest.
 PARAMETERS: dict[str, dict[str, object]] = {
     "all": {"namespace": "elsewhere", "lake_region": "eu-central-1"},
@@ -27,6 +27,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "jobs": {"image": "registry/ingest:1", "node_selector": {"disk": "ssd"}},
     "movie-review": {"executor_memory": "2g"},
     "publish": {"max_quarantine_ratio": "0.5"},
+    "clean-up": {"raw_retention_days": 90},
 }
 
 
@@ -46,7 +47,7 @@ def task_id(name: str) -> str:
 
 def pod(task: Any, bag: BundleDagBag) -> Any:
     """The pod that a task would make, as Kubernetes gets it."""
-    made = task.build_pod_request_obj(context(bag.dags["user_analytics_dag"], task), dry_run=True)
+    made = task.build_pod_request_obj(context(dag_of(bag, task.task_id), task), dry_run=True)
     return ApiClient().sanitize_for_serialization(made)
 
 
@@ -94,7 +95,8 @@ def test_a_pod_tells_stage_date_dag_task_and_run(dags: BundleDagBag, name: str) 
 
     assert made["name"].startswith(f"{name}-20101208-")
     of_job = yaml.safe_load(render(name, date.fromisoformat(DS)))["spec"]["template"]["metadata"]["labels"]
-    airflow = {"dag_id": "user_analytics_dag", "task_id": task_id(name), "run_id": f"manual__{DS}", "try_number": "1"}
+    dag_id = dag_of(dags, task_id(name)).dag_id
+    airflow = {"dag_id": dag_id, "task_id": task_id(name), "run_id": f"manual__{DS}", "try_number": "1"}
     assert (of_job | airflow).items() <= made["labels"].items()
 
 

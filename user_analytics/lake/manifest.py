@@ -5,9 +5,11 @@ manifest is read once and carried with its digest (`Read`).
 """
 
 import hashlib
+import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -18,6 +20,10 @@ from user_analytics.lake.store import Store
 from user_analytics.mode import Mode
 
 Table = Literal["movie_review", "user_purchase"]
+
+RAW_MANIFEST = re.compile(
+    rf"{keys.RAW}(?:{'|'.join(get_args(Table))})/ds=(?P<ds>\d{{4}}-\d\d-\d\d)/{re.escape(keys.MANIFEST)}"
+)
 
 
 class _Document(BaseModel):
@@ -130,6 +136,17 @@ def write_staging_manifest(store: Store, manifest: StagingManifest) -> str:
 def read_raw_manifest(store: Store, table: Table, ds: date) -> Read[RawManifest]:
     """The raw data of a table and date; raises ManifestMissing or CorruptObject."""
     return _read(store, keys.raw_manifest(table, ds), RawManifest, "run its ingestion first")
+
+
+def raw_dates(store: Store, *tables: Table) -> Iterator[date]:
+    """The dates that have raw data of these tables, or of any, one after another; twice when two have."""
+    for table in tables or get_args(Table):
+        for item in store.list(f"{keys.RAW}{table}/"):
+            if match := RAW_MANIFEST.fullmatch(item.key):
+                try:
+                    yield date.fromisoformat(match["ds"])
+                except ValueError:  # not written by an ingestion
+                    continue
 
 
 def read_staging_manifest(store: Store, table: Table, ds: date) -> Read[StagingManifest]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import NamedTuple, TypeAlias
 
 from user_analytics.errors import PublishRefused
@@ -54,6 +55,12 @@ def publications(warehouse: Warehouse) -> list[Publication]:
         return []
     columns, rows = warehouse.rows(render_sql("bigquery/publications.sql", publications=table_id))
     return [Publication(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def dates_in_use(published: Sequence[Publication]) -> frozenset[date]:
+    """Of publishes, newest first: the date of the newest, and of the full one that the increments since rest on."""
+    full = (each.ds for each in published if each.mode == "full")
+    return frozenset([*(each.ds for each in published[:1]), *islice(full, 1)])
 
 
 def overview(published: Sequence[Publication]) -> Rows:

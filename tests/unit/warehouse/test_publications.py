@@ -2,7 +2,9 @@
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
-from user_analytics.warehouse.publications import Publication, overview
+import pytest
+
+from user_analytics.warehouse.publications import Publication, dates_in_use, overview
 from user_analytics.warehouse.views import format_rows
 
 BIG = 999_999_999
@@ -46,3 +48,24 @@ def test_a_row_tells_date_time_in_utc_rows_quarantine_and_model() -> None:
 
 def test_a_row_of_the_longest_values_fits_into_100_columns() -> None:
     assert max(map(len, format_rows(overview([INCREMENTAL]), "table").splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("newest_first", "in_use"),
+    [
+        ([], []),
+        (["full 8"], [8]),
+        (["full 8", "full 9"], [8]),  # a step back
+        (["incremental 8", "incremental 7", "full 6", "full 5"], [8, 6]),
+        (["incremental 8"], [8]),  # what it rests on is not known
+    ],
+)
+def test_the_newest_publish_is_in_use_and_the_full_one_that_it_rests_on(
+    newest_first: list[str], in_use: list[int]
+) -> None:
+    published = [
+        INCREMENTAL._replace(mode=mode, ds=date(2010, 12, int(day)))  # type: ignore[arg-type]
+        for mode, day in map(str.split, newest_first)
+    ]
+
+    assert dates_in_use(published) == {date(2010, 12, day) for day in in_use}
