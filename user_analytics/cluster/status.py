@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
 from user_analytics.cluster.runs import Run, applications, history, jobs, newest_first
-from user_analytics.cluster.up import releases
 from user_analytics.errors import UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
@@ -47,7 +47,7 @@ class Status:
 def read_status(api: ApiClient) -> Status:
     """Ask the cluster, its History Server and its warehouse."""
     core = CoreV1Api(api)
-    wanted = [(release.namespace, release.name) for release in releases().values()]
+    wanted = [(namespace, chart) for chart, namespace in NAMESPACES.items()]
     status = Status(
         parts=parts(core, AppsV1Api(api), wanted),
         pages=pages(core),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from kubernetes.client import CoreV1Api
@@ -18,19 +17,18 @@ from user_analytics.cluster import go_programs, kind, servers
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
-from user_analytics.cluster.images import CHECKOUT, REPOSITORY, build
-from user_analytics.cluster.kind import connect, node_ports
+from user_analytics.cluster.charts import operator_chart, release
+from user_analytics.cluster.connection import connected
+from user_analytics.cluster.images import CHECKOUT, build
 from user_analytics.cluster.kind_node import node_image
 from user_analytics.cluster.load import ensure_loaded
 from user_analytics.cluster.load_data import load_sample_if_empty
-from user_analytics.cluster.releases import Release, ensure_installed
-from user_analytics.cluster.secrets import SERVERS, ensure_secrets
+from user_analytics.cluster.releases import ensure_installed
+from user_analytics.cluster.secrets import ensure_secrets
 from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
-
-OPERATOR_MODULE = "github.com/kubeflow/spark-operator/v2"
 
 
 class Step(NamedTuple):
@@ -42,7 +40,6 @@ class Step(NamedTuple):
 
 def steps() -> list[Step]:
     """The way up, in order: who is needed comes before who needs it."""
-    release = releases()
     return [
         Step("prerequisites", _prerequisites),
         Step("tools", _tools),
@@ -52,73 +49,16 @@ def steps() -> list[Step]:
         Step("secrets", _secrets),
         Step("definitions", _definitions),
         Step("servers", _servers),
-        _install(release["minio"]),
-        _install(release["postgres"]),
-        _install(release["bigquery-emulator"]),
-        _install(release["spark-operator"]),
+        _install("minio"),
+        _install("postgres"),
+        _install("bigquery-emulator"),
+        _install("spark-operator"),
         Step("bucket", _bucket),
-        _install(release["spark-history-server"]),
+        _install("spark-history-server"),
         Step("sample", _sample),
         # last: its scheduler begins at once
-        _install(release["airflow"]),
+        _install("airflow"),
     ]
-
-
-def releases() -> dict[str, Release]:
-    """The charts of the cluster with the images of this checkout, by name."""
-    tag = {name: image.tag() for name, image in workload_images().items()}
-    charts = CHECKOUT / "charts"
-    node_port = node_ports()
-    found = [
-        Release(
-            "minio",
-            SERVERS,
-            charts / "minio",
-            values={
-                "image": {"tag": tag["minio"]},
-                "client": {"image": {"tag": tag["ingest"]}},
-                "console": {"nodePort": node_port[9001]},
-            },
-        ),
-        Release("postgres", SERVERS, charts / "postgres", values={"image": {"tag": tag["postgres"]}}),
-        Release(
-            "bigquery-emulator",
-            SERVERS,
-            charts / "bigquery-emulator",
-            values={"image": {"tag": tag["bigquery-emulator"]}},
-        ),
-        Release(
-            "spark-operator",
-            "spark-operator",
-            _operator_chart(),
-            charts / "spark-operator" / "values.yaml",
-            values={"image": {"tag": tag["spark-operator"]}},
-        ),
-        Release(
-            "spark-history-server",
-            SERVERS,
-            charts / "spark-history-server",
-            values={"image": {"tag": tag["spark"]}, "nodePort": node_port[18080]},
-        ),
-        Release(
-            "airflow",
-            SERVERS,
-            charts / "airflow",
-            values={
-                "image": {"tag": tag["airflow"]},
-                "apiServer": {"nodePort": node_port[8080]},
-                "dags": {
-                    "pausedUponCreation": False,
-                    "parameters": {
-                        "spark": {"image": f"{REPOSITORY}/spark:{tag['spark']}"},
-                        "jobs": {"image": f"{REPOSITORY}/ingest:{tag['ingest']}"},
-                    },
-                    "reportAddress": "http://127.0.0.1:9001/browser/user-analytics/reports%2Fds%3D{ds}%2Findex.html",
-                },
-            },
-        ),
-    ]
-    return {release.name: release for release in found}
 
 
 def _prerequisites() -> str:
@@ -153,42 +93,46 @@ def _images() -> str:
 
 
 def _namespaces() -> str:
-    apply(connect(), list(read_manifests(sorted((CHECKOUT / "manifests" / "namespaces").glob("*.yaml")))))
+    with connected() as api:
+        apply(api, list(read_manifests(sorted((CHECKOUT / "manifests" / "namespaces").glob("*.yaml")))))
     return ""
 
 
 def _secrets() -> str:
-    made = ensure_secrets(CoreV1Api(connect()))
+    with connected() as api:
+        made = ensure_secrets(CoreV1Api(api))
     return f"made {', '.join(made)}" if made else ""
 
 
 def _definitions() -> str:
-    apply(connect(), list(read_manifests(sorted((_operator_chart() / "crds").glob("*.yaml")))))
+    with connected() as api:
+        apply(api, list(read_manifests(sorted((operator_chart() / "crds").glob("*.yaml")))))
     return ""
 
 
 def _servers() -> str:
-    resumed = servers.resume(connect())
+    with connected() as api:
+        resumed = servers.resume(api)
     return f"started {', '.join(resumed)}, which a backup or restore had stopped" if resumed else ""
 
 
 def _bucket() -> str:
-    with cluster_settings(CoreV1Api(connect()), {"lake"}) as settings:
+    with connected() as api, cluster_settings(CoreV1Api(api), {"lake"}) as settings:
         return "made" if create_bucket(open_store(settings)) else ""
 
 
 def _sample() -> str:
-    with cluster_settings(CoreV1Api(connect()), {"lake", "source"}) as settings:
+    with connected() as api, cluster_settings(CoreV1Api(api), {"lake", "source"}) as settings:
         loaded = load_sample_if_empty(settings)
     return f"loaded {' and '.join(loaded)}" if loaded else ""
 
 
-def _install(release: Release) -> Step:
-    return Step(release.name, lambda: "installed" if ensure_installed(CoreV1Api(connect()), release) else "")
+def _install(chart: str) -> Step:
+    def do() -> str:
+        with connected() as api:
+            return "installed" if ensure_installed(CoreV1Api(api), release(chart)) else ""
 
-
-def _operator_chart() -> Path:
-    return go_programs.module_directory("spark-operator", OPERATOR_MODULE) / "charts" / "spark-operator-chart"
+    return Step(chart, do)
 
 
 def main() -> int:
