@@ -38,10 +38,15 @@ def forwarded(service: str, port: int, *, namespace: str = SERVERS) -> Iterator[
         yield f"{HOST}:{local}"
 
 
-def kubectl() -> str:
-    """The kubectl that was built for the cluster, or else the one on the PATH. Raises ClusterError without either."""
+def find_kubectl() -> str | None:
+    """The kubectl that was built for the cluster, or else the one on the PATH."""
     built = program_file("kubernetes", "kubectl")
-    found = str(built) if built.is_file() else shutil.which("kubectl")
+    return str(built) if built.is_file() else shutil.which("kubectl")
+
+
+def kubectl() -> str:
+    """The kubectl that is found; raises ClusterError when there is none."""
+    found = find_kubectl()
     if found is None:
         raise ClusterError(
             "kubectl is missing: install it, or build it with "

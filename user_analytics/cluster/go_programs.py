@@ -72,20 +72,21 @@ def module_directory(module: str, path: str) -> Path:
     return Path(described["Dir"])
 
 
-def build(module: str) -> bool:
-    """Build the programs of a module unless all are in the cache; False when they were. Raises ClusterError.
+def build(module: str, name: str | None = None) -> bool:
+    """Build what the cache lacks of a module's programs, or of the one called `name`; False when it lacked nothing.
 
-    A program appears whole or not at all, and who builds the same module meanwhile is waited for.
+    A program appears whole or not at all, and who builds the same module meanwhile is waited for. Raises ClusterError.
     """
-    wanted = programs(module)
+    asked = [program for program in programs(module) if name is None or program.file == program_file(module, name)]
     with _sole_builder(module):
-        if all(program.file.is_file() for program in wanted):
+        wanted = [program for program in asked if not program.file.is_file()]
+        if not wanted:
             return False
         prefix = f".build-{module}-"
         for left in cache_directory().glob(f"{prefix}*"):
             shutil.rmtree(left)  # by a builder that was killed
         with tempfile.TemporaryDirectory(dir=cache_directory(), prefix=prefix) as directory:
-            _compile(module, [program.package for program in wanted], directory)
+            _compile(module, name or module, [program.package for program in wanted], directory)
             built = list(Path(directory).iterdir())
             for program in wanted:
                 found = built[0] if len(wanted) == 1 else Path(directory, program.package.rsplit("/", 1)[-1])
@@ -108,10 +109,10 @@ def _sole_builder(module: str) -> Iterator[None]:
         yield
 
 
-def _compile(module: str, packages: Sequence[str], directory: str) -> None:
+def _compile(module: str, name: str, packages: Sequence[str], directory: str) -> None:
     version = module_version(module)
     command = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", linker_flags(module, version)]
-    _say(f"Building {module} {version}")
+    _say(f"Building {name} {version}")
     started = shown = time.monotonic()
     said: list[str] = []
     with subprocess.Popen(  # noqa: S603
@@ -127,10 +128,10 @@ def _compile(module: str, packages: Sequence[str], directory: str) -> None:
             said.append(line.rstrip())
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                _say(f"  {module}: {len(said)} packages in {shown - started:.0f} s, now {line.strip()}")
+                _say(f"  {name}: {len(said)} packages in {shown - started:.0f} s, now {line.strip()}")
     if process.returncode != 0:
-        raise ClusterError(f"go cannot build {module} {version}:\n" + "\n".join(said[-15:]))
-    _say(f"Built {module} {version} in {time.monotonic() - started:.0f} s")
+        raise ClusterError(f"go cannot build {name} {version}:\n" + "\n".join(said[-15:]))
+    _say(f"Built {name} {version} in {time.monotonic() - started:.0f} s")
 
 
 def _go(*arguments: str, module: str) -> subprocess.CompletedProcess[str]:

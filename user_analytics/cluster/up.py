@@ -19,6 +19,7 @@ from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.charts import operator_chart, release
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.forward import find_kubectl
 from user_analytics.cluster.images import CHECKOUT, build
 from user_analytics.cluster.kind_node import node_image
 from user_analytics.cluster.load import ensure_loaded
@@ -71,6 +72,9 @@ def _prerequisites() -> str:
 
 def _tools() -> str:
     built = [module for module in ("kind", "helm") if go_programs.build(module)]
+    # not with the node's image when that is pulled, or was built before the cache was emptied
+    if find_kubectl() is None and go_programs.build("kubernetes", "kubectl"):
+        built.append("kubectl")
     return f"built {' and '.join(built)}" if built else ""
 
 
