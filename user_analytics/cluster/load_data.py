@@ -40,10 +40,21 @@ def load_files(settings: Settings, reviews: Path | None, purchases: Path | None)
 
 
 def load_sample_if_empty(settings: Settings) -> list[str]:
-    """Load the sample when there are neither purchases nor reviews; says what was loaded."""
-    if any(open_store(settings).list(REVIEWS_KEY)) or has_purchases(settings):
+    """Load the sample where there is no data at all, or go on where that was killed; says what was loaded.
+
+    The purchases come last, in one transaction. So where there are none, and the reviews are the sample's to the byte,
+    these are what a killed one left; anything else is somebody's own data, and nothing is added to it.
+    """
+    if has_purchases(settings):
         return []
-    return load_files(settings, Path(sample_file("movie_review")), Path(sample_file("user_purchase")))
+    reviews, purchases = Path(sample_file("movie_review")), Path(sample_file("user_purchase"))
+    store = open_store(settings)
+    sizes = {found.key: found.size for found in store.list(REVIEWS_KEY)}
+    if not sizes:
+        return load_files(settings, reviews, None) + load_files(settings, None, purchases)
+    if sizes == {REVIEWS_KEY: reviews.stat().st_size} and store.get(REVIEWS_KEY) == reviews.read_bytes():
+        return load_files(settings, None, purchases)
+    return []
 
 
 def _open(reviews: Path) -> BinaryIO:

@@ -1,5 +1,6 @@
 """Loading the cluster's source data: what is given, whole or not at all, and the sample only where there is nothing."""
 
+import signal
 import uuid
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.fixtures.minio import MinioServer
 from tests.fixtures.postgres import SourceDatabase
+from tests.fixtures.programs import run
 from user_analytics.cluster.load_data import REVIEWS_KEY, load_files, load_sample_if_empty
 from user_analytics.errors import InputError
 from user_analytics.lake.store import Store, open_store
@@ -43,6 +45,18 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     reviews.write_bytes(REVIEWS)
     purchases.write_text(PURCHASES)
     return reviews, purchases
+
+
+# Loads the sample, and is killed when it comes to what is named.
+KILLED = """
+import os, signal
+from user_analytics.cluster import load_data
+from user_analytics.lake.s3_store import S3Store
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+{at} = die
+load_data.load_sample_if_empty(settings)
+"""
 
 
 def purchases_in(source: SourceDatabase) -> int:
@@ -95,6 +109,20 @@ def test_the_sample_is_loaded_where_there_is_nothing(
 
     assert purchases_in(empty_source) == 10_000
     assert store.get(REVIEWS_KEY) == Path(sample_file("movie_review")).read_bytes()
+
+
+@pytest.mark.parametrize("at", ["load_data.load_purchases", "S3Store.put_stream"], ids=["purchases", "reviews"])
+def test_a_load_of_the_sample_that_was_killed_is_completed(
+    settings: Settings, empty_source: SourceDatabase, store: Store, at: str
+) -> None:
+    killed = run(KILLED.format(at=at), settings)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    assert load_sample_if_empty(settings)
+
+    assert purchases_in(empty_source) == 10_000
+    assert store.get(REVIEWS_KEY) == Path(sample_file("movie_review")).read_bytes()
+    assert load_sample_if_empty(settings) == []
 
 
 @pytest.mark.parametrize("given", [0, 1], ids=["reviews", "purchases"])
