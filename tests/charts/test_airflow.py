@@ -198,10 +198,10 @@ def test_the_scheduler_may_do_in_the_jobs_namespace_what_tasks_do_and_nothing_el
     objects = helm.template("airflow")
 
     assert rights(objects, JOBS) == {
-        "pods": {"create", "get", "list", "watch", "patch", "delete"},
-        "pods/log": {"get", "list"},
-        "events": {"list", "watch"},
-        "sparkapplications": {"create", "get", "list", "watch", "patch", "delete"},
+        "pods": {"create", "get", "list", "patch", "delete"},
+        "pods/log": {"get"},
+        "events": {"list"},
+        "sparkapplications": {"create", "list", "delete"},
         "sparkapplications/status": {"get"},
     }
     assert bound(objects, JOBS) == {"airflow-scheduler"}
@@ -284,6 +284,18 @@ def test_dags_of_a_repository_are_there_before_what_reads_them_starts(helm: Helm
             assert sync["envFrom"] == [{"secretRef": {"name": "git"}}]
         assert at(spec, "initContainers.name=git-sync-once.args") == ["--one-time"]
         assert at(spec, "containers.0.volumeMounts.name=dags.mountPath") == "/dags"
+
+
+def test_with_kubernetes_executor_the_pod_of_a_task_fetches_the_dags_of_a_repository_itself(helm: Helm) -> None:
+    values = {"executor": "KubernetesExecutor", "dags": {"gitSync": {"repo": "https://example.com/dags.git"}}}
+    objects = helm.template("airflow", values)
+
+    template = yaml.safe_load(objects.one("ConfigMap", "airflow")["data"]["pod_template.yaml"])
+    assert at(template, "spec.initContainers.name=git-sync-once.args") == ["--one-time"]
+    assert at(template, "spec.containers.0.volumeMounts.name=dags.mountPath") == "/dags"
+    assert template["metadata"]["labels"]["user-analytics/git-client"] == "true"
+    # it ends with its task, so none keeps the repository fresh beside it
+    assert [container["name"] for container in template["spec"]["containers"]] == ["base"]
 
 
 def test_a_triggerer_is_there_only_where_it_is_asked_for(helm: Helm) -> None:

@@ -8,6 +8,7 @@ import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
+from tests.dags.reading import read_dags
 from user_analytics.render import MANIFESTS
 from user_analytics_airflow.operators import SparkApplicationOperator, StageOperator
 
@@ -115,6 +116,23 @@ def test_a_task_is_tried_again_later_and_later_and_ends_in_time(dag: Any) -> Non
         assert task.execution_timeout == timedelta(hours=1)
         assert task.startup_timeout_seconds == 300
         assert task.on_failure_callback
+
+
+def test_a_deployment_says_how_often_and_for_how_long_a_task_tries() -> None:
+    bag = read_dags(
+        {
+            "USER_ANALYTICS_RETRIES": "0",
+            "USER_ANALYTICS_RETRY_DELAY_SECONDS": "5",
+            "USER_ANALYTICS_STARTUP_TIMEOUT_SECONDS": "20",
+            "USER_ANALYTICS_EXECUTION_TIMEOUT_SECONDS": "600",
+        }
+    )
+
+    for task in (task for dag in bag.dags.values() for task in dag.tasks):
+        assert task.retries == 0
+        assert task.retry_delay == timedelta(seconds=5)
+        assert task.startup_timeout_seconds == 20
+        assert task.execution_timeout == timedelta(minutes=10)
 
 
 def test_every_task_and_dag_says_what_it_does(dag: Any) -> None:
