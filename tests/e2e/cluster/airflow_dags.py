@@ -69,14 +69,18 @@ class Dag:
         """Mark a task, as a person does in the web page."""
         self._api.patch(f"dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances/{task}", {"new_state": state})
 
+    def end(self, run: str) -> None:
+        """Have a run fail as it is, with all that it has not done."""
+        self._api.patch(f"dags/{DAG}/dagRuns/{quote(run, safe='')}", {"state": "failed"})
+
     def clear(self, run: str, tasks: list[str]) -> None:
         """Have tasks of a run run again."""
         body = {"dry_run": False, "dag_run_id": run, "task_ids": tasks, "only_failed": False}
         self._api.post(f"dags/{DAG}/clearTaskInstances", body)
 
-    def log(self, run: str, task: str) -> str:
-        """The log of a task's last try."""
-        tries = self.tasks(run)[task]["try_number"]
+    def log(self, run: str, task: str, tries: int | None = None) -> str:
+        """The log of a task's try, counted from 1, or of its last."""
+        tries = tries or self.tasks(run)[task]["try_number"]
         path = f"dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/logs/{tries}"
         content: list[Mapping[str, Any]] = self._api.get(path, full_content="true")["content"]
         return "\n".join(f"{line['event']} {line.get('error_detail') or ''}" for line in content)

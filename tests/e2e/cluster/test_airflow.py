@@ -1,8 +1,10 @@
 """The pipeline by Airflow on the cluster: scheduled, by hand, backfilled, and with parts of it killed."""
 
 import csv
+import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +13,19 @@ import pytest
 from tests.e2e.cluster.airflow_dags import DAG, Dag
 from tests.e2e.cluster.conftest import DATE
 from tests.e2e.cluster.kind_cluster import KindCluster
+from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.airflow import airflow_api
+from user_analytics.cluster.kind import NODE
 from user_analytics.cluster.secrets import JOBS, SERVERS
+from user_analytics.lake.manifest import read_staging_manifest
+from user_analytics.lake.store import open_store
+from user_analytics.warehouse.client import open_warehouse
 
 pytestmark = pytest.mark.timeout(1500)
 
 SCHEDULER = "app.kubernetes.io/name=airflow,app.kubernetes.io/component=scheduler"
 GONE_SECONDS = 60
+START_SECONDS = 300  # dags.startupTimeoutSeconds
 BUSY = {"running", "queued", "scheduled", "up_for_retry"}
 
 
@@ -129,7 +137,74 @@ def test_a_task_goes_on_or_is_tried_again_when_the_scheduler_is_killed(
 
 
 @pytest.mark.long
+def test_an_application_that_finds_no_room_fails_at_its_start_timeout_and_says_what_it_waited_for(
+    published: KindCluster, dag: Dag, run: str
+) -> None:
+    with no_room(published):
+        dag.clear(run, ["movie_review"])
+        failed = dag.wait_for_task(run, "movie_review", {"up_for_retry"}, START_SECONDS + 120)
+
+    def log() -> str:
+        return dag.log(run, "movie_review", failed["try_number"])
+
+    published.wait(lambda: "took too long to start" in log(), "the log of the try", 30)
+    driver = re.search(r"(movie-review-\S+)-driver: FailedScheduling: .*unschedulable", log())
+    assert driver
+    application = f"sparkoperator.k8s.io/app-name={driver[1]}"
+    assert driver[1] not in published.applications()
+    published.wait(lambda: not published.pods(application), f"the pods of {driver[1]} to be gone", GONE_SECONDS)
+    # there is room again, and the next try finds it
+    assert dag.wait(run) == "success"
+
+
+@contextmanager
+def no_room(cluster: KindCluster) -> Iterator[None]:
+    """The node takes no new pods."""
+    cluster.kubectl("cordon", NODE)
+    try:
+        yield
+    finally:
+        cluster.kubectl("uncordon", NODE)
+
+
+@pytest.mark.long
 def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindCluster, dag: Dag) -> None:
+    expected = published.metrics()
+    run = dag.begin(DATE)
+    dag.wait_for_task(run, "create_bucket", {"running", "success"})
+    dag.set_state(run, "publish", "failed")  # so that it waits for what happens to the staging table
+    assert dag.wait(run, 900) == "failed"
+    staging_table = lose_a_row(published)
+
+    dag.clear(run, ["publish", "views", "report", "looker_link"])
+    assert dag.wait(run, 900) == "failed"
+
+    states = dag.states(run)
+    assert states["publish"] == "failed"
+    assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
+    log = dag.log(run, "publish")
+    assert f"checks of {DATE} failed; the published tables are as they were" in log
+    assert f"movie_review rows ({staging_table}): " in log
+    assert f"{DAG}: publish of {DATE} failed: " in log
+    assert published.metrics() == expected
+
+
+def lose_a_row(cluster: KindCluster) -> str:
+    """Delete the first review that is staged of DATE; the name of its staging table."""
+    with (
+        cluster_settings(cluster.core, {"lake", "warehouse"}) as settings,
+        open_warehouse(settings) as warehouse,
+    ):
+        ds = date.fromisoformat(DATE)
+        name = read_staging_manifest(open_store(settings), "movie_review", ds).manifest.staging_table
+        table = warehouse.staging_table_id(name)
+        [(first,)] = warehouse.rows(f"select min(review_id) from `{table}`").rows
+        warehouse.run(f"delete from `{table}` where review_id = {first}")
+    return name
+
+
+@pytest.mark.long
+def test_a_date_older_than_the_published_one_is_refused_and_the_tables_stay(published: KindCluster, dag: Dag) -> None:
     expected = published.metrics()
     later = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     published.make("dag-run", f"DATE={later}")
