@@ -7,7 +7,7 @@ application outlives its task.
 
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import yaml
@@ -130,17 +130,22 @@ class SparkApplicationOperator(_ManifestOperator, SparkKubernetesOperator):
         return specification
 
     def execute(self, context: Context) -> Any:
-        """Run the application, alone: what an earlier try left goes first, and nothing stays of one that failed."""
+        """Run the application, alone: what an earlier try left goes first, and nothing stays of one that failed.
+
+        Raises StageFailed with the stage's own reason, or with the cluster's last warning where it gave none.
+        """
         self._labels = self._get_ti_pod_labels(context, include_try_number=False)
         if self.find_spark_job(context) is None:
             self._delete_applications()
         try:
             return super().execute(context)
-        except Exception:
+        except Exception as error:
+            warning = self._log_events()
             # the provider's operator leaves what has no driver yet
-            self._log_events()
             self._delete_applications()
-            raise
+            if warning is None or isinstance(error, StageFailed):
+                raise
+            raise StageFailed(f"{error}\n{warning}") from error
 
     def _delete_applications(self) -> None:
         selector = ",".join(f"{name}={value}" for name, value in self._labels.items())
@@ -151,15 +156,26 @@ class SparkApplicationOperator(_ManifestOperator, SparkKubernetesOperator):
             self.log.info("Deleting the application %s", application["metadata"]["name"])
             self.launcher.delete_spark_job(application["metadata"]["name"])
 
-    def _log_events(self) -> None:
+    def _log_events(self) -> str | None:
+        """Log what the cluster says of application and driver; returns the last warning, the driver's if it has one."""
+        warning = None
         for name in (self.name, f"{self.name}-driver"):
             try:
                 events = self.client.list_namespaced_event(self.namespace, field_selector=f"involvedObject.name={name}")
             except ApiException as error:
                 self.log.warning("The events of %s cannot be read: %s", name, error.reason)
                 continue
-            for event in events.items:
+            for event in sorted(events.items, key=_last_seen):
                 self.log.info("%s: %s: %s", name, event.reason, event.message)
+                if event.type == "Warning":
+                    warning = f"{name}: {event.reason}: {event.message}"
+        return warning
+
+
+def _last_seen(event: Any) -> datetime:
+    # the scheduler writes events of the newer kind, the others those of the older one
+    seen: datetime = event.last_timestamp or event.event_time or event.metadata.creation_timestamp
+    return seen
 
 
 def _check_run(context: Context, manifest: str) -> None:

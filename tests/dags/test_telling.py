@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedException
+from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
 
 from tests.dags.reading import context, rendered
 from user_analytics.errors import StageFailed
@@ -129,6 +133,79 @@ def test_a_pod_that_does_not_start_is_told_with_what_keeps_it(
 
     with pytest.raises(StageFailed, match="image cannot be pulled"):
         task.execute(context(dags.dags["user_analytics_dag"], task))
+
+
+def event(reason: str, message: str, second: int, *, warning: bool = True, newer_kind: bool = False) -> CoreV1Event:
+    seen = datetime(2010, 12, 8, 0, 0, second, tzinfo=UTC)
+    return CoreV1Event(
+        metadata=V1ObjectMeta(),
+        involved_object=V1ObjectReference(),
+        type="Warning" if warning else "Normal",
+        reason=reason,
+        message=message,
+        event_time=seen if newer_kind else None,
+        last_timestamp=None if newer_kind else seen,
+    )
+
+
+def failed_application(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch, events: dict[str, list[CoreV1Event]], said: str = ""
+) -> Exception:
+    """What the task of an application raises that fails with these events, by the end of their object's name."""
+    task = rendered(dags, "movie_review")
+
+    def list_events(namespace: str, field_selector: str) -> Any:
+        kind = "driver" if field_selector.endswith("-driver") else "application"
+        return SimpleNamespace(items=events.get(kind, []))
+
+    def run(self: Any, context: Any) -> None:
+        if said:
+            self.log_formatter("driver", said)
+        raise RuntimeError("Job took too long to start. pod status: None")
+
+    task.client = SimpleNamespace(
+        list_namespaced_event=list_events, list_namespaced_pod=lambda *_, **__: SimpleNamespace(items=[])
+    )
+    task.custom_obj_api = SimpleNamespace(list_namespaced_custom_object=lambda **_: {"items": []})
+    monkeypatch.setattr(SparkKubernetesOperator, "execute", run)
+    with pytest.raises((StageFailed, RuntimeError)) as raised:
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+    return raised.value
+
+
+NO_ROOM = event("FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu.", 2, newer_kind=True)
+
+
+def test_an_application_that_does_not_start_is_told_with_what_keeps_its_driver(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = {
+        "application": [event("SparkApplicationFailed", "it was deleted", 9)],
+        "driver": [NO_ROOM, event("FailedScheduling", "earlier", 1), event("Scheduled", "at last", 3, warning=False)],
+    }
+
+    error = failed_application(dags, monkeypatch, events)
+
+    assert isinstance(error, StageFailed)
+    assert re.fullmatch(
+        r"Job took too long to start\. pod status: None\n\S+-driver: FailedScheduling: "
+        r"0/1 nodes are available: 1 Insufficient cpu\.",
+        str(error),
+    )
+
+
+def test_the_reason_that_a_driver_gave_wins_over_the_cluster_s(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = failed_application(dags, monkeypatch, {"driver": [NO_ROOM]}, said=FAILED)
+
+    assert str(error) == "check sum_amount: 1.000 is not 2.000"
+
+
+def test_an_application_of_which_the_cluster_says_nothing_fails_with_what_was_raised(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(failed_application(dags, monkeypatch, {}), RuntimeError)
 
 
 def test_without_a_reason_what_was_raised_stays(dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch) -> None:
