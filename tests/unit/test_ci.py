@@ -1,0 +1,124 @@
+"""What CI runs: each step once, the cluster and the fence gone whatever becomes of the tests on them."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BEFORE = ["test-tools", "cluster-tools", "lint", "test", "test-run"]
+CLEARED = ["cluster-down", "fence down"]
+TOLD = ["cluster-status", "cluster-logs TAIL=40"]
+# In place of the real ones, which take an hour: each notes what it was called with. The target $FAILS ends with 2, and
+# $HANGS waits for a program of two minutes.
+CALLED = '#!/bin/sh\necho "{name}$*" >>"$CALLS"\n'
+MAKE = CALLED.format(name="") + (
+    'echo "== 3 passed in 1.00s =="\n[ "$1" != "$HANGS" ] || sleep 120\nif [ "$1" = "$FAILS" ]; then exit 2; fi\n'
+)
+ANSWERS = {"id": "#!/bin/sh\necho 0\n", "df": "#!/bin/sh\necho Avail\necho $((${GIGABYTES:-30} << 20))\n"}
+
+
+class Ci:
+    """A checkout whose `make` is a stand-in."""
+
+    def __init__(self, directory: Path) -> None:
+        self._run, self._calls = directory / "checkout" / ".ci" / "run", directory / "calls"
+        self._run.parent.mkdir(parents=True)
+        shutil.copy(ROOT / ".ci" / "run", self._run)
+        programs = {"make": MAKE, **ANSWERS}
+        (directory / "bin").mkdir()
+        for name, text in programs.items():
+            (directory / "bin" / name).write_text(text)
+        (self._run.parent / "fence.sh").write_text(CALLED.format(name="fence "))
+        for script in (*(directory / "bin").iterdir(), self._run.parent / "fence.sh"):
+            script.chmod(0o755)
+        self._calls.touch()
+        self._environment = {
+            "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(directory),
+            "CALLS": str(self._calls),
+        }
+
+    def calls(self) -> list[str]:
+        return self._calls.read_text().splitlines()
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [self._run],
+            env={**self._environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, **environment: str) -> tuple[int, str]:
+        with self.start(**environment) as process:
+            said, _ = process.communicate(timeout=60)
+        return process.returncode, said
+
+
+@pytest.fixture
+def ci(tmp_path: Path) -> Ci:
+    return Ci(tmp_path)
+
+
+def test_all_steps_run_and_the_summary_tells_what_each_ran(ci: Ci) -> None:
+    code, said = ci.run()
+
+    assert code == 0
+    assert ci.calls() == [*BEFORE, "fence up", "e2e", *CLEARED]
+    summary = said[said.index("step ") :].splitlines()
+    assert [line.split()[1] for line in summary[1:]] == [*BEFORE, "e2e", "cluster-down"]
+    assert summary[-2].endswith("0.0  3 passed in 1.00s")
+
+
+def test_a_step_that_fails_ends_it_with_its_exit_code(ci: Ci) -> None:
+    code, said = ci.run(FAILS="lint")
+
+    assert code == 2
+    assert ci.calls() == BEFORE[:3]
+    assert said.splitlines()[-1].endswith("exit code 2: 3 passed in 1.00s")
+
+
+def test_tests_that_fail_on_the_cluster_leave_its_state_in_the_output_and_nothing_on_the_machine(ci: Ci) -> None:
+    code, said = ci.run(FAILS="e2e")
+
+    assert code == 2
+    assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
+    assert said.index("== make cluster-status") < said.index("== make cluster-down")
+    assert "make e2e                  0.0  exit code 2: 3 passed in 1.00s" in said
+
+
+def test_a_cluster_that_does_not_go_is_a_failure_and_the_fence_is_removed_all_the_same(ci: Ci) -> None:
+    code, _ = ci.run(FAILS="cluster-down")
+
+    assert code == 1
+    assert ci.calls()[-2:] == CLEARED
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_it_stops_the_tests_and_clears_up(ci: Ci, number: signal.Signals, code: int) -> None:
+    with ci.start(HANGS="e2e") as process:
+        deadline = time.monotonic() + 30
+        while "e2e" not in ci.calls():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=30)
+
+    assert process.returncode == code
+    assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
+    assert f"make e2e                  0.0  exit code {code}" in said
+
+
+def test_a_machine_with_too_little_disk_is_told_so_in_one_line(ci: Ci) -> None:
+    code, said = ci.run(GIGABYTES="24")
+
+    assert code == 0
+    assert ci.calls() == BEFORE
+    assert "not run: it needs root and 25 GB of free disk" in said.splitlines()[-1]
+    assert said.splitlines()[-1].endswith("has 24 GB")
