@@ -17,7 +17,7 @@ from user_analytics.render import MANIFESTS, render
 MANIFEST_DIRECTORY = Path(__file__).parents[3] / "manifests"
 DNS = 53
 # Ports that somebody listens on, and some that nobody should reach.
-PORTS = (DNS, 22, 80, 443, 988, 4040, 5432, 6443, 7078, 7079, 8080, 8793, 9000, 9001, 9050, 9060, 9443, 18080)
+PORTS = (DNS, 22, 80, 443, 988, 4040, 5432, 6443, 7078, 7079, 8080, 8125, 8793, 9000, 9001, 9050, 9060, 9443, 18080)
 OUTSIDE = "outside"
 
 
@@ -218,7 +218,7 @@ def test_every_policy_is_needed(policy: Any) -> None:
     assert listed() - without_dns(reached(others))
 
 
-def test_with_a_policy_more_clients_reach_a_lake_source_or_warehouse_outside_and_others_do_not() -> None:
+def test_with_policies_more_clients_reach_lake_source_warehouse_and_statsd_outside_and_others_do_not() -> None:
     more = without_dns(reached([*POLICIES, *documents(MANIFEST_DIRECTORY / "egress-outside.yaml")])) - listed()
 
     clients = {"user-analytics/minio": 443, "user-analytics/bigquery-emulator": 443, "user-analytics/postgres": 5432}
@@ -227,7 +227,8 @@ def test_with_a_policy_more_clients_reach_a_lake_source_or_warehouse_outside_and
     metadata = {
         (source, OUTSIDE, port) for source, service, _ in of_jobs if "bigquery" in service for port in (80, 988)
     }
-    assert more == (expected | metadata) - listed()
+    metrics = {(peer.name, OUTSIDE, 8125) for peer in PEERS if peer.name.startswith("user-analytics/airflow-")}
+    assert more == (expected | metadata | metrics) - listed()
 
 
 @pytest.mark.parametrize("chart", CHARTS)
