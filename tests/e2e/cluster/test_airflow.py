@@ -234,44 +234,35 @@ def test_a_backfill_of_increments_gives_what_a_full_load_gives(
     published: KindCluster, source_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     reviews, purchases = source_files
-    late = _with_a_late_row(purchases, tmp_path / "late.csv")
-    last = DATE
-    first = "2010-12-06"
-    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={late}")
-    published.make("dag-run", f"DATE={last}")
+    before, after = tmp_path / "before.csv", tmp_path / "after.csv"
+    _write_purchases(purchases, before, until="2010-12-03")
+    _write_purchases(purchases, after, until="2010-12-07", late="2010-12-03 10:00:00")
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={after}")
+    published.make("dag-run", "DATE=2010-12-07")
     expected = published.metrics()
 
-    # what the full load of the source without the late row gives, and then the increments
-    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
-    published.make("dag-run", f"DATE={first}")
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={before}")
+    published.make("dag-run", "DATE=2010-12-03")
     assert published.metrics() != expected
-    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={late}")
-    done = published.make("backfill", f"FROM={first}", f"TO={last}", "MODE=incremental")
+    published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={after}")
+    done = published.make("backfill", "FROM=2010-12-05", "TO=2010-12-07", "MODE=incremental")
 
     assert done.stderr.count("is done after") == 3
     assert published.metrics() == expected
     published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
 
 
-def _with_a_late_row(purchases: Path, file: Path) -> Path:
-    """The purchases and one more, of a day that the first increment reads again."""
-    with purchases.open(newline="") as source, file.open("w", newline="") as target:
-        rows = list(csv.DictReader(source))
+def _write_purchases(source: Path, file: Path, until: str, late: str | None = None) -> None:
+    """The purchases up to a day and, if `late` is an instant, one of that instant which came after all others."""
+    with source.open(newline="") as all_days, file.open("w", newline="") as target:
+        rows = [row for row in csv.DictReader(all_days) if row["invoice_date"][:10] <= until]
         writer = csv.DictWriter(target, rows[0].keys())
         writer.writeheader()
         writer.writerows(rows)
-        customer = next(row["customer_id"] for row in rows if row["customer_id"])
-        writer.writerow(
-            {
-                **rows[0],
-                "invoice_number": "late",
-                "customer_id": customer,
-                "quantity": "1",
-                "unit_price": "7.125",
-                "invoice_date": "2010-12-05 10:00:00",
-            }
-        )
-    return file
+        if late:
+            known = next(row for row in rows if row["customer_id"])
+            bought = {"invoice_number": "late", "quantity": "1", "unit_price": "7.125", "invoice_date": late}
+            writer.writerow(known | bought)
 
 
 def test_no_task_of_the_dag_is_left_over(published: KindCluster) -> None:
