@@ -123,3 +123,11 @@ def test_the_node_has_the_images_that_its_storage_names() -> None:
     )
 
     assert f"image: {provisioner}" in storage
+
+
+@pytest.mark.parametrize("dockerfile", sorted(IMAGES.glob("*/Dockerfile")), ids=lambda file: file.parent.name)
+def test_packages_of_an_image_come_from_its_lock_alone(dockerfile: Path) -> None:
+    """pip 23 takes the newest release of `package[extra]`, whatever is pinned: a lock would end with that release."""
+    installations = [line for line in dockerfile.read_text().splitlines() if "--require-hashes" in line]
+
+    assert all("--no-deps" in line for line in installations)
