@@ -38,6 +38,7 @@ def _removed(store: Store, ds: date, ingested_until: datetime) -> bool:
     ingested = max((manifest.created_at for manifest in manifests), default=None)
     if ingested is None or ingested > ingested_until:
         return False
+    # an ingestion that replaces one at this very moment loses it, and what reads it next says that it is missing
     for manifest in manifests:
         store.delete(keys.raw_manifest(manifest.table, ds))
     log.info(
