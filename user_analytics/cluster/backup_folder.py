@@ -1,4 +1,7 @@
-"""A backup on this machine: a folder with an archive of each volume and, written last, `backup.json`."""
+"""A backup on this machine: a folder with an archive of each volume and, written last, `backup.json`.
+
+Until then it has another name, by which an interrupted backup is known: nothing else is ever taken for one.
+"""
 
 import hashlib
 import os
@@ -11,7 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from user_analytics.errors import InputError
 
 CONTENTS = "backup.json"
-PARTIAL = ".backup.json"
+UNFINISHED = ".user-analytics-backup.json"
 # There are customers' data in it, and hashes of passwords.
 OWNER_ONLY_FOLDER, OWNER_ONLY_FILE = 0o700, 0o600
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -51,12 +54,17 @@ def prepare(folder: Path, names: Collection[str]) -> None:
     folder.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
     if (folder / CONTENTS).exists():
         raise InputError(f"{folder} holds a backup already: name another folder")
-    left = {folder / PARTIAL, *(archive(folder, name) for name in names)}
-    other = sorted(path.name for path in folder.iterdir() if path not in left)
+    there = {path.name for path in folder.iterdir()}
+    archives = {archive(folder, name).name for name in names}
+    other = sorted(there - archives - {UNFINISHED} if UNFINISHED in there else there)
     if other:
         raise InputError(f"{folder} holds {other[0]}, which is no part of a backup: name a new or an empty folder")
-    for file in left:
-        file.unlink(missing_ok=True)
+    folder.chmod(OWNER_ONLY_FOLDER)
+    for name in archives & there:
+        (folder / name).unlink()
+    if UNFINISHED not in there:
+        create(folder / UNFINISHED).close()
+        _entries_to_disk(folder)
 
 
 def create(file: Path) -> BinaryIO:
@@ -65,22 +73,26 @@ def create(file: Path) -> BinaryIO:
 
 
 def complete(folder: Path, backup: Backup) -> None:
-    """Write down what the folder holds, which makes it a backup. Its archives are on the disk before."""
-    with create(folder / PARTIAL) as file:
+    """Write down what the prepared folder holds, which makes it a backup. Its archives are on the disk before."""
+    with (folder / UNFINISHED).open("wb") as file:
         file.write(f"{backup.model_dump_json(indent=2)}\n".encode())
         to_disk(file)
-    (folder / PARTIAL).replace(folder / CONTENTS)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    (folder / UNFINISHED).replace(folder / CONTENTS)
+    _entries_to_disk(folder)
 
 
 def to_disk(file: BinaryIO) -> None:
     """Have all that was written to a file on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def _entries_to_disk(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read(folder: Path, names: Collection[str]) -> Backup:

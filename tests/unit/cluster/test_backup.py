@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from user_analytics.cluster import backup, backup_folder, restore, servers, volumes
-from user_analytics.cluster.backup_folder import CONTENTS, prepare, read
+from user_analytics.cluster.backup_folder import CONTENTS, UNFINISHED, prepare, read
 from user_analytics.errors import ClusterError, InputError
 
 NAMES = ("minio", "postgres")
@@ -112,10 +112,47 @@ def test_what_is_no_backup_is_never_overwritten(tmp_path: Path) -> None:
         prepare(tmp_path, NAMES)
 
 
+def test_a_file_that_is_only_called_like_an_archive_of_ours_stays(tmp_path: Path) -> None:
+    mine = tmp_path / "postgres.tar"
+    mine.write_text("mine")
+
+    with pytest.raises(InputError, match=r"holds postgres\.tar, which is no part of a backup"):
+        prepare(tmp_path, NAMES)
+    assert mine.read_text() == "mine"
+
+
+def test_what_lies_beside_an_interrupted_backup_stays(tmp_path: Path) -> None:
+    prepare(tmp_path, NAMES)
+    (tmp_path / "minio.tar").touch()
+    (tmp_path / "thesis.tex").touch()
+
+    with pytest.raises(InputError, match=r"holds thesis\.tex"):
+        prepare(tmp_path, NAMES)
+    assert (tmp_path / "minio.tar").exists()
+
+
+def test_an_empty_folder_that_others_may_read_becomes_its_owners_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    folder.mkdir(mode=0o755)
+    prepare(folder, NAMES)
+
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_is_refused_keeps_its_mode(tmp_path: Path) -> None:
+    folder = tmp_path / "backup"
+    folder.mkdir(mode=0o755)
+    (folder / "thesis.tex").touch()
+
+    with pytest.raises(InputError):
+        prepare(folder, NAMES)
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
 def test_one_that_was_interrupted_is_made_anew(made: Path, source: dict[str, str]) -> None:
-    (made / CONTENTS).rename(made / ".backup.json")
+    (made / CONTENTS).rename(made / UNFINISHED)
     prepare(made, NAMES)
-    assert list(made.iterdir()) == []
+    assert [path.name for path in made.iterdir()] == [UNFINISHED]
 
     backup.back_up(source, made)
     assert read(made, NAMES)
@@ -142,6 +179,7 @@ def test_a_damaged_backup_is_refused_before_the_cluster_is_asked(
     made: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "NAMES", NAMES)
+    monkeypatch.setenv("HOME", str(made.parent))
     _shorten(made)
 
     assert restore.main([str(made)]) == 1
