@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # What `make backup` and `make restore` have done to volumes, which are folders of the node, inside the node.
-# FOLDER.new is to take FOLDER's place; FOLDER.old had it before.
+# FOLDER.new is to take FOLDER's place; FOLDER.old had it before, and is called FOLDER.gone once it is to be deleted.
 #   send FOLDER       the folder as a tar archive on stdout; the archive's SHA-256 is the last line of stderr
 #   receive FOLDER    FOLDER.new from a tar archive on stdin; the archive's SHA-256 is the last line of stderr
 #   place FOLDER…     each FOLDER.new takes its folder's place, all or, once `settle` has looked at them, none
-#   undo FOLDER…      each folder that was replaced gets its place back
+#   undo FOLDER…      each folder that was replaced gets its place back, unless `settle` has begun to delete them
 #   settle FOLDER…    brings whatever was interrupted to an end and leaves the folders alone
-# The servers are stopped meanwhile.
+#   state FOLDER…     what there is to settle, in a word: `nothing`; `old` ones to delete; `placed`, which can be
+#                     undone or settled; `torn`, where some folders may have been replaced and others not
+# The servers are stopped meanwhile, but for `state`, and for `settle` of what is not torn.
 set -euo pipefail
 
 digested() { # passes stdin on to a command, and says the SHA-256 of what passed
@@ -45,8 +47,36 @@ place() {
   sync --file-system "$1"
 }
 
+any() { # whether one of the folders has that ending
+  local folder ending=$1
+  for folder in "${@:2}"; do
+    [ ! -e "$folder$ending" ] || return 0
+  done
+  return 1
+}
+
+all() { # whether each of the folders has that ending
+  local folder ending=$1
+  for folder in "${@:2}"; do
+    [ -e "$folder$ending" ] || return 1
+  done
+}
+
+state() {
+  if any .new "$@" || ! all '' "$@"; then
+    echo torn
+  elif all .old "$@"; then
+    echo placed
+  elif any .old "$@" || any .gone "$@"; then
+    echo old
+  else
+    echo nothing
+  fi
+}
+
 undo() {
   local folder
+  any .new "$@" || all .old "$@" || return 0
   for folder; do
     [ -e "$folder.old" ] || continue
     if [ -e "$folder.new" ]; then
@@ -60,29 +90,29 @@ undo() {
 
 settle() {
   local folder
-  for folder; do # one that has not got its place yet: then none has
-    if [ -e "$folder.new" ]; then
-      undo "$@"
-      break
-    fi
-  done
+  if any .new "$@"; then # one that has not got its place yet: then none has
+    undo "$@"
+  fi
   for folder; do
     # the only copy there is has never been replaced
     [ -e "$folder" ] || [ ! -e "$folder.old" ] || mv --no-target-directory "$folder.old" "$folder"
-    rm -rf "$folder.new" "$folder.old"
+    rm -rf "$folder.new" "$folder.gone"
+    # what is deleted in part must not get its place back
+    [ ! -e "$folder.old" ] || mv --no-target-directory "$folder.old" "$folder.gone"
+    rm -rf "$folder.gone"
   done
 }
 
 case $1 in
   send) "$@" ;;
-  receive | place | undo | settle)
+  receive | place | undo | settle | state)
     # whoever began one may be killed while it goes on here
     exec 9<"$(dirname "$2")"
     flock 9
     "$@"
     ;;
   *)
-    echo "$1 is none of send, receive, place, undo, settle" >&2
+    echo "$1 is none of send, receive, place, undo, settle, state" >&2
     exit 2
     ;;
 esac

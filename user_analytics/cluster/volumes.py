@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,15 @@ from user_analytics.errors import ClusterError
 
 SCRIPT = Path(__file__).with_name("volume.sh")
 CHUNK_BYTES = 1 << 20
+
+
+class State(StrEnum):
+    """What there is beside the folders: `volume.sh` explains."""
+
+    NOTHING = "nothing"
+    OLD = "old"
+    PLACED = "placed"
+    TORN = "torn"
 
 
 class Archive(NamedTuple):
@@ -67,13 +77,18 @@ def place(folders: Sequence[str]) -> None:
 
 
 def undo(folders: Sequence[str]) -> None:
-    """Give each folder that was replaced its place back. Raises ClusterError."""
+    """Give each folder that was replaced its place back, unless that is settled already. Raises ClusterError."""
     _do("undo", folders)
 
 
 def settle(folders: Sequence[str]) -> None:
     """Bring an interrupted restore to an end: the folders are those from before, or all new. Raises ClusterError."""
     _do("settle", folders)
+
+
+def state(folders: Sequence[str]) -> State:
+    """What an interrupted restore left to be settled. Raises ClusterError."""
+    return State(_do("state", folders).strip())
 
 
 def inside_node() -> list[str]:
@@ -103,10 +118,11 @@ def _running(action: str, folder: str, digest: "hashlib._Hash") -> Iterator[subp
         raise ClusterError(f"the copy of {folder} did not come through whole: try again")
 
 
-def _do(action: str, folders: Sequence[str]) -> None:
+def _do(action: str, folders: Sequence[str]) -> str:
     done = subprocess.run(_command(action, folders), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode != 0:
         raise ClusterError(f"cannot {action} {', '.join(folders)}:\n{done.stderr.strip()}")
+    return done.stdout
 
 
 def _command(action: str, folders: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from user_analytics.cluster import volumes
-from user_analytics.cluster.volumes import SCRIPT, place, receive, send, settle, undo
+from user_analytics.cluster.volumes import SCRIPT, State, place, receive, send, settle, state, undo
 from user_analytics.errors import ClusterError
 
 
@@ -93,6 +93,27 @@ def test_what_arrives_in_part_is_noticed(volume: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(ClusterError, match=r"cannot copy|did not come through whole"):
         receive(str(volume), io.BytesIO(content))
+
+
+# On their way into the node, or out of it, the bytes of what is called OF become those of 0F: tar takes both.
+CHANGING = {
+    "receive": ["bash", "-c", """LC_ALL=C sed s/OF/0F/ | "$@" """, "changing"],
+    "send": ["bash", "-c", """set -o pipefail; "$@" | LC_ALL=C sed s/OF/0F/""", "changing"],
+}
+
+
+@pytest.mark.parametrize("action", CHANGING)
+def test_a_byte_that_changes_on_the_way_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    (volume / "content").write_text("OF minio")
+    content = archive(volume)
+    monkeypatch.setattr(volumes, "inside_node", lambda: CHANGING[action])
+
+    with pytest.raises(ClusterError, match=r"the copy of .*volume did not come through whole: try again"):
+        receive(str(volume), content) if action == "receive" else send(str(volume), io.BytesIO())
 
 
 def test_what_an_earlier_copy_left_is_no_part_of_the_next(volume: Path) -> None:
@@ -185,13 +206,17 @@ def test_a_volume_of_which_only_the_old_one_is_there_gets_its_place_back(pair: P
 
 
 def run_until(pair: Pair, action: str, moves: int, directory: Path) -> bool:
-    """Run an action that is killed instead of its next move after `moves`; False when it came to its end."""
+    """Run an action that is killed in its next move after `moves`; False when it came to its end.
+
+    A folder that was being deleted has lost its content then.
+    """
     programs = directory / "programs"
     programs.mkdir(exist_ok=True)
     (directory / "count").write_text(str(moves))
     for program in ("mv", "rm"):
         (programs / program).write_text(
-            f'#!/bin/bash\nleft=$(<"{directory}/count")\n[ "$left" -gt 0 ] || {{ kill -KILL "$PPID"; exit 1; }}\n'
+            f'#!/bin/bash\nleft=$(<"{directory}/count")\n'
+            f'[ "$left" -gt 0 ] || {{ kill -KILL "$PPID"; [ {program} = mv ] || /bin/rm -f "$2/content"; exit 1; }}\n'
             f'echo $((left - 1)) >"{directory}/count"\nexec /bin/{program} "$@"\n'
         )
         (programs / program).chmod(0o755)
@@ -208,6 +233,21 @@ def test_wherever_it_is_killed_all_volumes_are_from_before_or_all_new(tmp_path: 
             place(pair.folders)
         if not run_until(pair, action, moves, tmp_path):
             break
+        settle(pair.folders)
+        assert pair.contents() in (["before", "before"], ["new", "new"]), f"killed after {moves} moves"
+        assert pair.others() == []
+    assert moves >= 2
+
+
+@pytest.mark.parametrize("action", ["place", "undo", "settle"])
+def test_wherever_it_is_killed_undoing_it_leaves_no_mixture(tmp_path: Path, action: str) -> None:
+    for moves in itertools.count():
+        pair = Pair(tmp_path / str(moves))
+        if action != "place":
+            place(pair.folders)
+        if not run_until(pair, action, moves, tmp_path):
+            break
+        undo(pair.folders)
         settle(pair.folders)
         assert pair.contents() in (["before", "before"], ["new", "new"]), f"killed after {moves} moves"
         assert pair.others() == []
@@ -233,3 +273,29 @@ def test_a_folder_that_something_made_meanwhile_does_not_pass_for_a_volume(pair:
     settle(pair.folders)
 
     assert pair.contents() == ["before", "before"]
+
+
+def test_what_there_is_to_settle_is_told_at_every_step(pair: Pair, tmp_path: Path) -> None:
+    assert state(pair.folders) == State.TORN  # received
+
+    place(pair.folders)
+    assert state(pair.folders) == State.PLACED
+
+    assert run_until(pair, "settle", 3, tmp_path)
+    assert state(pair.folders) == State.OLD
+
+    settle(pair.folders)
+    assert state(pair.folders) == State.NOTHING
+
+
+@pytest.mark.parametrize("action", ["place", "undo"])
+def test_volumes_that_are_replaced_in_part_are_told(tmp_path: Path, action: str) -> None:
+    for moves in itertools.count():
+        pair = Pair(tmp_path / str(moves))
+        if action == "undo":
+            place(pair.folders)
+        if not run_until(pair, action, moves, tmp_path):
+            break
+        untouched = action == "undo" and moves == 0
+        assert state(pair.folders) == (State.PLACED if untouched else State.TORN), f"killed after {moves} moves"
+    assert moves >= 2
