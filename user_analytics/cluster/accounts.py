@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 
-from kubernetes.client import ApiClient, ApiException, BatchV1Api, CoreV1Api, V1DeleteOptions, V1Job, V1ObjectMeta
+from kubernetes.client import ApiClient, BatchV1Api, CoreV1Api, V1DeleteOptions, V1Job, V1ObjectMeta
 from kubernetes.stream import stream
 
 from user_analytics.cluster.secrets import SERVERS
@@ -11,6 +11,8 @@ from user_analytics.errors import ClusterError
 
 JOB_SECONDS = 120.0
 POLL_SECONDS = 1.0
+# A copy of a Job, when it failed or nobody waited for its end.
+KEPT_SECONDS = 3600
 HOOK = "helm.sh/hook"
 ADDED_LABELS = {"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"}
 # Over the server's socket, where its own user needs no password; no command line and no log shows the new one.
@@ -26,7 +28,7 @@ SQL
 def renew(api: ApiClient) -> None:
     """Give every account of the servers the password that the cluster's Secrets hold. Raises ClusterError.
 
-    Postgres' superuser first; all others by the Jobs that do it at each upgrade of a chart.
+    Postgres' superuser first; all others by copies of the Jobs that do it at each upgrade of a chart.
     """
     _renew_superuser(api)
     for job in list(_jobs_of_upgrades(BatchV1Api(api))):
@@ -58,15 +60,14 @@ def _jobs_of_upgrades(batch: BatchV1Api) -> Iterator[V1Job]:
             yield job
 
 
-def as_new(job: V1Job) -> V1Job:
-    """The same Job as one that was not made yet: without what the cluster adds, and refuses in a new one."""
+def copy_of(job: V1Job) -> V1Job:
+    """A new Job like that one, which is no hook of Helm's: without what the cluster adds, and refuses in a new one."""
     assert job.metadata and job.spec and job.spec.template.metadata  # noqa: S101, PT018
     template = job.spec.template.metadata
     job.spec.selector = None
+    job.spec.ttl_seconds_after_finished = KEPT_SECONDS
     template.labels = _without_added(template.labels)
-    metadata = V1ObjectMeta(
-        name=job.metadata.name, labels=_without_added(job.metadata.labels), annotations=job.metadata.annotations
-    )
+    metadata = V1ObjectMeta(generate_name=f"{job.metadata.name}-", labels=_without_added(job.metadata.labels))
     return V1Job(api_version="batch/v1", kind="Job", metadata=metadata, spec=job.spec)
 
 
@@ -75,32 +76,15 @@ def _without_added(labels: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def _run_again(api: ApiClient, job: V1Job) -> None:
+    """Run a copy: killed at whatever moment, the Job itself is there for the next time."""
     batch = BatchV1Api(api)
-    new = as_new(job)
-    name = str(new.metadata and new.metadata.name)
-    batch.delete_namespaced_job(name, SERVERS, body=V1DeleteOptions(propagation_policy="Foreground"))
+    made = batch.create_namespaced_job(SERVERS, copy_of(job)).metadata
+    name = str(made and made.name)
     deadline = time.monotonic() + JOB_SECONDS
-    while _exists(batch, name):
-        _pause(deadline, f"the Job {name} of before does not go")
-    batch.create_namespaced_job(SERVERS, new)
     while not (status := batch.read_namespaced_job(name, SERVERS).status) or not status.succeeded:
-        failed = any(condition.type == "Failed" for condition in (status and status.conditions) or [])
-        if failed:
+        if any(condition.type == "Failed" for condition in (status and status.conditions) or []):
             raise ClusterError(f"the Job {name} failed: `make cluster-logs APP={name}` shows why")
-        _pause(deadline, f"the Job {name} does not end")
-
-
-def _exists(batch: BatchV1Api, name: str) -> bool:
-    try:
-        batch.read_namespaced_job(name, SERVERS)
-    except ApiException as error:
-        if error.status == 404:
-            return False
-        raise
-    return True
-
-
-def _pause(deadline: float, problem: str) -> None:
-    if time.monotonic() > deadline:
-        raise ClusterError(f"{problem} after {JOB_SECONDS:.0f} s")
-    time.sleep(POLL_SECONDS)
+        if time.monotonic() > deadline:
+            raise ClusterError(f"the Job {name} does not end after {JOB_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
+    batch.delete_namespaced_job(name, SERVERS, body=V1DeleteOptions(propagation_policy="Background"))

@@ -15,9 +15,15 @@ from user_analytics.errors import ClusterError
 @contextmanager
 def connected() -> Iterator[ApiClient]:
     """The API of the running cluster. Raises ClusterError when there is none, or when it does not answer or refuses."""
+    with in_words(), kind.connect() as client:
+        yield client
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raises ClusterError when the cluster's API does not answer inside, or refuses."""
     try:
-        with kind.connect() as client:
-            yield client
+        yield
     except ApiException as error:
         raise ClusterError(f"the cluster refuses: {_message(error)}") from error
     except (ConfigException, HTTPError) as error:
@@ -25,7 +31,9 @@ def connected() -> Iterator[ApiClient]:
 
 
 def _message(error: ApiException) -> str:
+    # a refused websocket has no body, and its answer at the end of the reason
+    body = error.body or str(error.reason).rpartition("-+-+- ")[2]
     try:
-        return str(json.loads(error.body or "")["message"])
+        return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return str(error.reason)

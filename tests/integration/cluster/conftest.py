@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.integration.cluster.server_cluster import ServerCluster
+from user_analytics.cluster import accounts, servers, volumes
+
 
 @pytest.fixture
 def podman_to_itself() -> Iterator[None]:
@@ -14,3 +18,17 @@ def podman_to_itself() -> Iterator[None]:
     with Path(tempfile.gettempdir(), "user-analytics-tests-podman.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+def server_cluster(
+    kubernetes_controllers: KubernetesApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ServerCluster]:
+    """The servers as Kubernetes has them, all ready; their volumes are folders here."""
+    monkeypatch.setattr(volumes, "inside_node", list)
+    for module in (accounts, servers):
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(servers, "START_SECONDS", 60.0)
+    with ServerCluster(kubernetes_controllers, tmp_path / "node") as cluster:
+        servers.wait_until_ready(cluster.client)
+        yield cluster

@@ -1,0 +1,111 @@
+"""Accounts get this cluster's passwords by copies of the charts' Jobs, and no Job is ever lost on the way."""
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from kubernetes.client import BatchV1Api, V1Job
+
+from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.integration.cluster.server_cluster import ServerCluster
+from user_analytics.cluster import accounts
+from user_analytics.cluster.connection import in_words
+from user_analytics.cluster.secrets import SERVERS
+from user_analytics.errors import ClusterError
+
+HOOKS = {"minio-users", "postgres-databases"}
+RENEWAL = """
+import sys
+from kubernetes import config
+from user_analytics.cluster import accounts
+accounts._renew_superuser = lambda api: None
+accounts.renew(config.new_client_from_config(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def cluster(server_cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch) -> ServerCluster:
+    """With the Jobs of two charts, which have done their work. Where no pod runs, no superuser can be renewed."""
+    monkeypatch.setattr(accounts, "_renew_superuser", lambda api: None)
+    for name in HOOKS:
+        server_cluster.make_hook(name)
+    server_cluster.wait(lambda: all(job.status and job.status.succeeded for job in jobs(server_cluster).values()))
+    return server_cluster
+
+
+def jobs(cluster: ServerCluster) -> dict[str, V1Job]:
+    found = cluster.batch.list_namespaced_job(SERVERS).items
+    return {str(job.metadata and job.metadata.name): job for job in found}
+
+
+def pods_of_copies(cluster: ServerCluster) -> set[str]:
+    """The pods of Jobs that are none of the charts', by the label that the chart's Job gave them."""
+    found = cluster.core.list_namespaced_pod(SERVERS, label_selector="of").items
+    labels = [pod.metadata.labels or {} for pod in found if pod.metadata]
+    return {each["of"] for each in labels if each["batch.kubernetes.io/job-name"] not in HOOKS}
+
+
+def test_each_job_does_its_work_again_and_stays(cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {name: job.metadata and job.metadata.uid for name, job in jobs(cluster).items()}
+    worked: set[str] = set()
+    delete = BatchV1Api.delete_namespaced_job
+
+    def look_and_delete(api: BatchV1Api, *arguments: Any, **options: Any) -> Any:
+        worked.update(pods_of_copies(cluster))
+        return delete(api, *arguments, **options)
+
+    monkeypatch.setattr(BatchV1Api, "delete_namespaced_job", look_and_delete)
+    accounts.renew(cluster.client)
+
+    assert worked == HOOKS
+    cluster.wait(lambda: jobs(cluster).keys() == HOOKS)
+    assert {name: job.metadata and job.metadata.uid for name, job in jobs(cluster).items()} == before
+
+
+def test_a_job_that_fails_is_an_error_and_its_log_can_be_seen(cluster: ServerCluster) -> None:
+    cluster.kubelet.job_phase = "Failed"
+
+    with pytest.raises(ClusterError, match=r"the Job (\S+) failed: `make cluster-logs APP=\1`") as caught:
+        accounts.renew(cluster.client)
+    name = str(caught.value).split()[2]
+    assert name in jobs(cluster)
+
+
+def test_one_that_does_not_end_is_an_error(cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "JOB_SECONDS", 1.0)
+    cluster.kubelet.job_phase = "Running"
+
+    with pytest.raises(ClusterError, match="does not end after 1 s"):
+        accounts.renew(cluster.client)
+
+
+def test_killed_at_its_work_it_leaves_all_jobs_for_the_next_time(
+    cluster: ServerCluster, kubernetes_controllers: KubernetesApi
+) -> None:
+    cluster.kubelet.job_phase = "Running"
+    command = [sys.executable, "-c", RENEWAL, str(kubernetes_controllers.kubeconfig)]
+    with subprocess.Popen(command) as renewal:
+        cluster.wait(lambda: pods_of_copies(cluster))
+        renewal.send_signal(signal.SIGKILL)
+
+    assert jobs(cluster).keys() > HOOKS
+    cluster.kubelet.job_phase = "Succeeded"
+    accounts.renew(cluster.client)
+    assert pods_of_copies(cluster)  # of the killed one, which goes by itself
+    left = [job for name, job in jobs(cluster).items() if name not in HOOKS]
+    assert all(job.spec and job.spec.ttl_seconds_after_finished == accounts.KEPT_SECONDS for job in left)
+
+
+def test_what_a_killed_renewal_left_is_not_taken_for_a_job_of_a_chart(cluster: ServerCluster) -> None:
+    [job] = [job for name, job in jobs(cluster).items() if name == "minio-users"]
+    cluster.batch.create_namespaced_job(SERVERS, accounts.copy_of(job))
+
+    accounts.renew(cluster.client)
+    cluster.wait(lambda: len(jobs(cluster)) == len(HOOKS) + 1)
+
+
+def test_a_server_in_which_no_password_can_be_set_is_an_error(server_cluster: ServerCluster) -> None:
+    with pytest.raises(ClusterError, match=r"^the cluster refuses: pod postgres-0 does not have a host"), in_words():
+        accounts.renew(server_cluster.client)
