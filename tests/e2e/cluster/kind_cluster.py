@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,13 @@ from kubernetes.client import (
     V1SubjectAccessReviewSpec,
 )
 
+from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.forward import kubectl
 from user_analytics.cluster.kind import CONTEXT
 from user_analytics.cluster.secrets import JOBS
+from user_analytics.lake.store import open_store
+from user_analytics.lake.stored_object import StoredObject
+from user_analytics.source import TABLE, source_transaction
 
 ROOT = Path(__file__).parents[3]
 MAKE_SECONDS = 1200
@@ -133,6 +138,30 @@ class KindCluster:
     def metrics(self) -> str:
         """The rows of user_behaviour_metrics_view as CSV."""
         return self.make("query", "VIEW=user_behaviour_metrics_view", "FORMAT=csv").stdout
+
+    def purchases(self) -> list[tuple[object, ...]]:
+        """Every row of the source, read as its owner with the password of the cluster's Secret.
+
+        Where it lies and which transaction wrote it come first: the same file loaded again makes other rows.
+        """
+        with (
+            cluster_settings(self.core, {"source"}) as settings,
+            source_transaction(settings) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(f"select ctid::text, xmin::text, * from {TABLE} order by ctid")
+            return cursor.fetchall()
+
+    def objects(self) -> set[StoredObject]:
+        """What is in the lake, with size and time of each; without Airflow's logs, which come by themselves."""
+        with cluster_settings(self.core, {"lake"}) as settings:
+            found = set(open_store(settings).list(""))
+        return {each for each in found if not each.key.startswith("airflow-logs/")}
+
+    def put_object(self, key: str) -> None:
+        """Put a small object into the lake."""
+        with cluster_settings(self.core, {"lake"}) as settings:
+            open_store(settings).put_stream(key, BytesIO(b"an object"))
 
     def applications(self) -> dict[str, dict[str, Any]]:
         """All SparkApplications by name."""
