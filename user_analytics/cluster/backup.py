@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kubernetes.client import ApiClient
+
 from user_analytics import __version__
-from user_analytics.cluster import backup_folder, servers, volumes
+from user_analytics.cluster import backup_folder, restore, servers, volumes
 from user_analytics.cluster.backup_folder import BackedUpVolume, Backup
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.sole_command import sole_command
 from user_analytics.errors import UserAnalyticsError
 
 
@@ -38,19 +41,27 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     to = Path(arguments[0])
     try:
-        backup_folder.prepare(to, servers.NAMES)
-        with connected() as api:
-            folders = servers.folders(api)
-            _say(f"Stopping {', '.join(servers.NAMES)}")
-            with servers.stopped(api):
-                volumes.settle(list(folders.values()))
-                back_up(folders, to)
-            servers.wait_until_ready(api)
+        with sole_command("backup"):
+            backup_folder.prepare(to, servers.NAMES)
+            with connected() as api:
+                _back_up_servers(api, to)
     except (UserAnalyticsError, OSError) as error:
         _say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
+        return 130
     _say(f"{to} holds the backup; the servers run again.")
     return 0
+
+
+def _back_up_servers(api: ApiClient, to: Path) -> None:
+    restore.resume(api)
+    folders = servers.folders(api)
+    _say(f"Stopping {', '.join(servers.NAMES)}")
+    with servers.stopped(api):
+        back_up(folders, to)
+    servers.wait_until_ready(api)
 
 
 def _say(text: str) -> None:

@@ -5,6 +5,7 @@ import sys
 from user_analytics.cluster import go_programs, kind
 from user_analytics.cluster.base_image import own_base_image
 from user_analytics.cluster.engine import remove_abandoned_builds
+from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.workspace import remove_abandoned
 from user_analytics.errors import UserAnalyticsError
 
@@ -15,11 +16,12 @@ def main() -> int:
     Exit code 1 with a message when something cannot be removed.
     """
     try:
-        go_programs.build("kind")
-        kind.delete()
-        kind.delete_network()
-        remove_abandoned_builds(own_base_image())
-        remove_abandoned()
+        with sole_command("cluster-down"):
+            go_programs.build("kind")
+            kind.delete()
+            kind.delete_network()
+            remove_abandoned_builds(own_base_image())
+            remove_abandoned()
     except (UserAnalyticsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -2,43 +2,100 @@
 
 The backup is checked whole before anything is touched. Then each volume is received beside the one it is to replace,
 and all change places at once while the servers are stopped: whatever is killed at whatever moment, a server finds its
-volume as it was or as it was backed up. If the servers do not become ready on it, they get the old one back.
+volume as it was or as it was backed up. If the servers do not become ready on it, or their accounts cannot be given the
+passwords of this cluster, they get the old one back. The old volumes are kept until then, and that is how `resume`, the
+next time that something is done with the servers, finds what a killed restore has not done yet.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Never
 
 from kubernetes.client import ApiClient
 
 from user_analytics.cluster import accounts, backup_folder, servers, volumes
-from user_analytics.cluster.connection import connected
+from user_analytics.cluster.connection import connected, in_words
+from user_analytics.cluster.sole_command import sole_command
+from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
 
-def restore(api: ApiClient, folders: Mapping[str, str], source: Path) -> None:
-    """Replace the servers' volumes by those of a checked backup. Raises ClusterError; all is as before then."""
+def restore(api: ApiClient, source: Path) -> None:
+    """Replace the servers' volumes by those of a checked backup.
+
+    Raises ClusterError. Whatever ends it but SIGKILL, an interrupt too, all is as before then.
+    """
+    folders = servers.folders(api)
     paths = list(folders.values())
-    with servers.stopped(api):
-        volumes.settle(paths)
-        try:
+    servers.stop(api)
+    try:
+        with in_words():
             for name, folder in folders.items():
                 _say(f"{name}: copying")
                 with backup_folder.archive(source, name).open("rb") as file:
                     volumes.receive(folder, file)
             volumes.place(paths)
-        except BaseException:
-            volumes.settle(paths)
-            raise
+            _start_on_new_volumes(api)
+    except BaseException as error:
+        _give_back(api, paths, error)
+    volumes.settle(paths)
+
+
+def resume(api: ApiClient) -> str:
+    """Bring to its end what a backup or restore that was killed left; what that was. Raises ClusterError.
+
+    Volumes that were all replaced stay if the servers run on them; otherwise the servers get those from before.
+    """
+    left = servers.left_stopped(api)
+    if not left and not servers.have_volumes(api):
+        return ""  # no backup or restore has been here yet
+    paths = list(servers.folders(api).values())
+    state = volumes.state(paths)
+    if state == State.PLACED:
+        try:
+            with in_words():
+                _start_on_new_volumes(api)
+        except Exception as error:
+            _give_back(api, paths, error)
+        volumes.settle(paths)
+        return "finished a restore that was interrupted"
+    if state == State.TORN:
+        servers.stop_at_once(api)
+    if state != State.NOTHING:
+        volumes.settle(paths)
+    if not left and state != State.TORN:
+        return ""
+    servers.start(api)
+    servers.wait_until_ready(api)
+    return "started the servers, which a backup or restore had stopped"
+
+
+def _start_on_new_volumes(api: ApiClient) -> None:
+    _say("Starting the servers on what is restored")
+    servers.start(api)
+    servers.wait_until_ready(api)
+    accounts.renew(api)
+
+
+def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> Never:
+    """Give the servers the volumes that they had before, and raise the reason."""
+    _say("The servers get back what they had before")
     try:
-        servers.wait_until_ready(api)
-        accounts.renew(api)
-    except ClusterError as error:
-        with servers.stopped(api):
+        with in_words():
+            servers.stop_at_once(api)
             volumes.undo(paths)
             volumes.settle(paths)
-        raise ClusterError(f"the servers do not run on what was restored, and have what was before: {error}") from error
-    volumes.settle(paths)
+            servers.start(api)
+    except (UserAnalyticsError, OSError) as error:
+        why = reason if isinstance(reason, Exception) else "interrupted"
+        raise ClusterError(
+            f"{why}. The servers did not get back what they had before; `make cluster-up` goes on with that: {error}"
+        ) from reason
+    if not isinstance(reason, Exception):
+        _say("Nothing is restored, and the servers have what they had before")
+        raise reason
+    raise ClusterError(f"nothing is restored, and the servers have what they had before: {reason}") from reason
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,15 +105,21 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     source = Path(arguments[0])
     try:
-        backup = backup_folder.read(source, servers.NAMES)
-        with connected() as api:
-            _say(
-                f"Stopping {', '.join(servers.NAMES)} to replace their data by that of {backup.made:%Y-%m-%d %H:%M} UTC"
-            )
-            restore(api, servers.folders(api), source)
+        with sole_command("restore"):
+            backup = backup_folder.read(source, servers.NAMES)
+            with connected() as api:
+                resume(api)
+                _say(
+                    f"Stopping {', '.join(servers.NAMES)} to replace their data by that of "
+                    f"{backup.made:%Y-%m-%d %H:%M} UTC"
+                )
+                restore(api, source)
     except (UserAnalyticsError, OSError) as error:
         _say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
+        return 130
     _say(f"{source} is restored; the servers run again.")
     return 0
 

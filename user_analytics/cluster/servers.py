@@ -23,28 +23,48 @@ POLL_SECONDS = 1.0
 
 def folders(api: ApiClient) -> dict[str, str]:
     """The folder of the node that is the volume of each server. Raises ClusterError when there is none."""
-    return {name: volumes.folder(CoreV1Api(api), SERVERS, f"data-{name}-0") for name in NAMES}
+    return {name: volumes.folder(CoreV1Api(api), SERVERS, _claim(name)) for name in NAMES}
 
 
 @contextmanager
 def stopped(api: ApiClient) -> Iterator[None]:
-    """All servers are stopped inside, and run again afterwards, whatever happens but SIGKILL. Raises ClusterError.
-
-    Pods of the pipeline that are at work would lose what they do: with one the servers stay as they are.
-    """
-    _end_as_exception()
-    core, apps = CoreV1Api(api), AppsV1Api(api)
-    _refuse_while_at_work(core)
-    selectors = {name: _selector(apps.read_namespaced_stateful_set(name, SERVERS)) for name in NAMES}
+    """All servers are stopped inside, and run again afterwards, whatever happens but SIGKILL. Raises as `stop`."""
+    stop(api)
     try:
-        for name in NAMES:
-            _scale(apps, name, 0)
-        for name, selector in selectors.items():
-            _wait_until_gone(core, name, selector)
         yield
     finally:
-        for name in NAMES:
-            _scale(apps, name, 1)
+        start(api)
+
+
+def stop(api: ApiClient) -> None:
+    """Stop all servers. Raises ClusterError when that cannot be; they run on then, or again.
+
+    Pods of the pipeline that are at work would lose what they do: with one the servers stay as they are. From now on
+    SIGTERM and SIGHUP end this process as SystemExit.
+    """
+    _end_as_exception()
+    _refuse_while_at_work(CoreV1Api(api))
+    try:
+        stop_at_once(api)
+    except BaseException:
+        start(api)
+        raise
+
+
+def stop_at_once(api: ApiClient) -> None:
+    """Stop all servers, whoever is at work. Raises ClusterError when one does not stop."""
+    core, apps = CoreV1Api(api), AppsV1Api(api)
+    selectors = {name: _selector(apps.read_namespaced_stateful_set(name, SERVERS)) for name in NAMES}
+    for name in NAMES:
+        _scale(apps, name, 0)
+    for name, selector in selectors.items():
+        _wait_until_gone(core, name, selector)
+
+
+def start(api: ApiClient) -> None:
+    """Have all servers started."""
+    for name in NAMES:
+        _scale(AppsV1Api(api), name, 1)
 
 
 def wait_until_ready(api: ApiClient) -> None:
@@ -59,20 +79,18 @@ def wait_until_ready(api: ApiClient) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def resume(api: ApiClient) -> list[str]:
-    """Start the servers that a backup or restore stopped and was then killed; their names. Raises ClusterError.
-
-    Their volumes are as they were, or as they were backed up.
-    """
+def left_stopped(api: ApiClient) -> list[str]:
+    """The servers that were stopped and not started again."""
     found = AppsV1Api(api).list_namespaced_stateful_set(SERVERS).items
-    left = [str(each.metadata.name) for each in found if each.metadata and each.spec and each.spec.replicas == 0]
-    names = [name for name in NAMES if name in left]
-    if names:
-        volumes.settle(list(folders(api).values()))
-        for name in names:
-            _scale(AppsV1Api(api), name, 1)
-        wait_until_ready(api)
-    return names
+    left = {each.metadata.name for each in found if each.metadata and each.spec and each.spec.replicas == 0}
+    return [name for name in NAMES if name in left]
+
+
+def have_volumes(api: ApiClient) -> bool:
+    """Whether every server has a volume, which it gets when it is first installed."""
+    claims = CoreV1Api(api).list_namespaced_persistent_volume_claim(SERVERS).items
+    bound = {claim.metadata.name for claim in claims if claim.metadata and claim.spec and claim.spec.volume_name}
+    return bound >= {_claim(name) for name in NAMES}
 
 
 def _refuse_while_at_work(core: CoreV1Api) -> None:
@@ -80,6 +98,10 @@ def _refuse_while_at_work(core: CoreV1Api) -> None:
     at_work = sorted(str(pod.metadata.name) for pod in pods if pod.metadata)
     if at_work:
         raise ClusterError(f"at work in {JOBS}: {', '.join(at_work)}. Wait until it has ended, or delete it")
+
+
+def _claim(name: str) -> str:
+    return f"data-{name}-0"
 
 
 def _scale(apps: AppsV1Api, name: str, replicas: int) -> None:

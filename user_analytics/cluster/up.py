@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from kubernetes.client import CoreV1Api
 
-from user_analytics.cluster import go_programs, kind, servers
+from user_analytics.cluster import go_programs, kind, restore
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
@@ -26,6 +26,7 @@ from user_analytics.cluster.load import ensure_loaded
 from user_analytics.cluster.load_data import load_sample_if_empty
 from user_analytics.cluster.releases import ensure_installed
 from user_analytics.cluster.secrets import ensure_secrets
+from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
@@ -116,8 +117,7 @@ def _definitions() -> str:
 
 def _servers() -> str:
     with connected() as api:
-        resumed = servers.resume(api)
-    return f"started {', '.join(resumed)}, which a backup or restore had stopped" if resumed else ""
+        return restore.resume(api)
 
 
 def _bucket() -> str:
@@ -140,7 +140,16 @@ def _install(chart: str) -> Step:
 
 
 def main() -> int:
-    """Go all the way up; exit code 1 with a message at the first step that fails."""
+    """Go all the way up; exit code 1 with a message at the first step that fails, or when it is not its turn."""
+    try:
+        with sole_command("cluster-up"):
+            return _go_up()
+    except (UserAnalyticsError, OSError) as error:
+        _say(f"error: {error}")
+        return 1
+
+
+def _go_up() -> int:
     started = time.monotonic()
     for step in steps():
         begun = time.monotonic()

@@ -59,6 +59,7 @@ def use_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: dict[st
     known = {"clusters": [{"name": CONTEXT, "cluster": server}], "users": [user], "contexts": [context]}
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(known if server else {}))
+    monkeypatch.setenv("HOME", str(tmp_path))  # whoever is at work on another cluster
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig))
     monkeypatch.setattr(kind, "node_state", lambda: "running")
 

@@ -1,0 +1,301 @@
+"""A restore gives the servers what was backed up or what they had before, whatever goes wrong; on a real API server."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Timer
+from typing import BinaryIO
+
+import pytest
+
+from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.integration.cluster.server_cluster import ServerCluster
+from user_analytics.cluster import accounts, backup, backup_folder, connection, kind, restore, servers, volumes
+from user_analytics.cluster.volumes import State
+from user_analytics.errors import ClusterError
+
+ALL = dict.fromkeys(servers.NAMES, 1)
+# A restore that is ended where the line says so: `sys.argv` are kubeconfig, backup, a module and a function of it.
+KILLED = """
+import importlib, os, signal, sys
+from pathlib import Path
+from kubernetes import config
+from user_analytics.cluster import accounts, restore, servers, volumes
+volumes.inside_node = list
+accounts.renew = lambda api: None
+module = importlib.import_module(f"user_analytics.cluster.{sys.argv[3]}")
+setattr(module, sys.argv[4], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+restore.restore(config.new_client_from_config(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The clusters whose accounts were renewed; no pod runs here in which to do it."""
+    found: list[object] = []
+    monkeypatch.setattr(accounts, "renew", found.append)
+    return found
+
+
+@pytest.fixture
+def cluster(
+    server_cluster: ServerCluster,
+    kubernetes_controllers: KubernetesApi,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> ServerCluster:
+    """The cluster that the commands find, for one who has a home of their own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(kind, "connect", kubernetes_controllers.client)
+    return server_cluster
+
+
+@pytest.fixture
+def backed_up(cluster: ServerCluster, tmp_path: Path) -> Path:
+    """A backup of other data than the servers have now."""
+    folder = tmp_path / "backup"
+    for name, volume in cluster.volumes.items():
+        (volume / "content").write_text(f"{name} restored")
+    assert backup.main([str(folder)]) == 0
+    for name, volume in cluster.volumes.items():
+        (volume / "content").write_text(f"{name} before")
+    return folder
+
+
+def killed(cluster: ServerCluster, source: Path, module: str, function: str) -> None:
+    """A restore that is killed when it is about to do something."""
+    command = [sys.executable, "-c", KILLED, str(cluster.api.kubeconfig), str(source), module, function]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+
+def all_is_as_before(cluster: ServerCluster) -> bool:
+    return (cluster.contents(), cluster.beside_volumes(), cluster.replicas()) == ({"before"}, set(), ALL)
+
+
+def all_is_restored(cluster: ServerCluster) -> bool:
+    return (cluster.contents(), cluster.beside_volumes(), cluster.replicas()) == ({"restored"}, set(), ALL)
+
+
+def test_the_servers_have_what_was_backed_up_with_the_passwords_of_their_cluster(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object]
+) -> None:
+    before = cluster.pods()
+
+    assert restore.main([str(backed_up)]) == 0
+
+    assert all_is_restored(cluster)
+    assert len(renewed) == 1
+    assert not set(cluster.pods().values()) & set(before.values())
+
+
+def test_on_data_on_which_they_do_not_run_they_get_theirs_back(
+    cluster: ServerCluster, backed_up: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "START_SECONDS", 1.0)
+    cluster.kubelet.servers_are_ready = False
+
+    assert restore.main([str(backed_up)]) == 1
+
+    assert all_is_as_before(cluster)
+    said = capsys.readouterr().err
+    assert "error: nothing is restored, and the servers have what they had before: minio does not become ready" in said
+
+
+def test_an_api_that_refuses_to_renew_the_accounts_leaves_all_as_before(
+    cluster: ServerCluster, backed_up: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert restore.main([str(backed_up)]) == 1  # no pod runs, so a command in one is refused
+
+    assert all_is_as_before(cluster)
+    said = capsys.readouterr().err
+    assert "the servers have what they had before: the cluster refuses: pod postgres-0 does not have a host" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_one_that_is_interrupted_leaves_all_as_before_and_says_so(
+    cluster: ServerCluster, backed_up: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    cluster.kubelet.servers_are_ready = False
+    timer = Timer(0, lambda: _when_placed(cluster, number))
+    timer.start()
+
+    try:
+        code = restore.main([str(backed_up)])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    timer.join()
+
+    assert code == 128 + number
+    assert all_is_as_before(cluster)
+    assert "Nothing is restored, and the servers have what they had before" in capsys.readouterr().err
+
+
+def _when_placed(cluster: ServerCluster, number: signal.Signals) -> None:
+    placed = {f"{name}.old" for name in servers.NAMES}
+    cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL)
+    os.kill(os.getpid(), number)
+
+
+def test_pods_that_begin_meanwhile_do_not_keep_the_servers_from_what_they_had(
+    cluster: ServerCluster, backed_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin_and_fail(api: object) -> None:
+        cluster.make_pod_at_work()
+        raise ClusterError("the Job postgres-databases failed")
+
+    monkeypatch.setattr(accounts, "renew", begin_and_fail)
+
+    assert restore.main([str(backed_up)]) == 1
+    assert all_is_as_before(cluster)
+
+
+def test_when_they_cannot_get_it_back_either_they_stay_stopped_and_cluster_up_goes_on(
+    cluster: ServerCluster,
+    backed_up: Path,
+    renewed: list[object],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(volumes, "place", _fail("the disk is full"))
+        patch.setattr(volumes, "undo", _fail("the engine is gone"))
+        assert restore.main([str(backed_up)]) == 1
+
+    assert set(cluster.replicas().values()) == {0}
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: the disk is full. The servers did not get back what they had before; `make cluster")
+    assert said.endswith(": the engine is gone")
+
+    assert restore.resume(cluster.client)
+    assert all_is_as_before(cluster)
+
+
+def _fail(why: str) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise ClusterError(why)
+
+    return fail
+
+
+@pytest.mark.parametrize("function", ["receive", "place"])
+def test_after_one_that_was_killed_before_all_was_replaced_all_is_as_before(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object], function: str
+) -> None:
+    killed(cluster, backed_up, "volumes", function)
+
+    assert restore.resume(cluster.client) == "started the servers, which a backup or restore had stopped"
+    assert all_is_as_before(cluster)
+    assert renewed == []
+
+
+@pytest.mark.parametrize(
+    ("module", "function"), [("servers", "start"), ("servers", "wait_until_ready"), ("accounts", "renew")]
+)
+def test_one_that_was_killed_when_all_was_replaced_is_finished_with_the_passwords_of_this_cluster(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object], module: str, function: str
+) -> None:
+    killed(cluster, backed_up, module, function)
+
+    assert restore.resume(cluster.client) == "finished a restore that was interrupted"
+    assert all_is_restored(cluster)
+    assert len(renewed) == 1
+    assert restore.resume(cluster.client) == ""
+    assert len(renewed) == 1
+
+
+def test_one_that_was_killed_on_data_on_which_the_servers_do_not_run_is_undone(
+    cluster: ServerCluster, backed_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(cluster, backed_up, "servers", "wait_until_ready")
+    cluster.wait(lambda: len(cluster.pods()) == len(servers.NAMES))
+    monkeypatch.setattr(accounts, "renew", _fail("the Job postgres-databases failed"))
+
+    with pytest.raises(ClusterError, match="the servers have what they had before: the Job postgres-databases failed"):
+        restore.resume(cluster.client)
+    assert all_is_as_before(cluster)
+
+
+def test_one_that_was_killed_in_its_last_step_is_finished_without_touching_the_servers(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object]
+) -> None:
+    assert restore.main([str(backed_up)]) == 0
+    before = cluster.pods()
+    left = cluster.volumes["postgres"].with_name("postgres.old")
+    left.mkdir()
+    assert volumes.state([str(volume) for volume in cluster.volumes.values()]) == State.OLD
+
+    assert restore.resume(cluster.client) == ""
+    assert all_is_restored(cluster)
+    assert cluster.pods() == before
+    assert len(renewed) == 1
+
+
+@pytest.mark.parametrize("command", [backup.main, restore.main], ids=["backup", "restore"])
+def test_the_next_backup_or_restore_finishes_one_that_was_killed_too(
+    cluster: ServerCluster,
+    backed_up: Path,
+    renewed: list[object],
+    tmp_path: Path,
+    command: Callable[[list[str]], int],
+) -> None:
+    killed(cluster, backed_up, "accounts", "renew")
+
+    assert command([str(tmp_path / "another" if command is backup.main else backed_up)]) == 0
+    assert all_is_restored(cluster)
+    assert renewed
+
+
+def test_servers_that_a_killed_backup_left_stopped_are_started(cluster: ServerCluster) -> None:
+    cluster.scale(0)
+
+    assert restore.resume(cluster.client) == "started the servers, which a backup or restore had stopped"
+    assert all_is_as_before(cluster)
+
+
+def test_on_a_running_cluster_nothing_is_resumed(cluster: ServerCluster) -> None:
+    before = cluster.pods()
+
+    assert restore.resume(cluster.client) == ""
+    assert cluster.pods() == before
+
+
+def test_before_all_servers_are_installed_there_is_nothing_to_resume(cluster: ServerCluster) -> None:
+    cluster.core.delete_namespaced_persistent_volume_claim("data-postgres-0", "user-analytics")
+    cluster.wait(lambda: not servers.have_volumes(cluster.client), seconds=5)
+
+    assert restore.resume(cluster.client) == ""
+
+
+def test_a_backup_is_made_while_no_server_runs(
+    cluster: ServerCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    send = volumes.send
+
+    def look_and_send(folder: str, file: BinaryIO) -> volumes.Archive:
+        seen.append(cluster.pods())
+        return send(folder, file)
+
+    monkeypatch.setattr(volumes, "send", look_and_send)
+
+    assert backup.main([str(tmp_path / "backup")]) == 0
+
+    assert seen == [{}] * len(servers.NAMES)
+    assert cluster.replicas() == ALL
+    assert backup_folder.read(tmp_path / "backup", servers.NAMES)
+
+
+def test_a_refusal_by_the_api_is_told_in_words(cluster: ServerCluster) -> None:
+    with pytest.raises(ClusterError, match=r'the cluster refuses: .* "none" not found$'), connection.in_words():
+        cluster.apps.read_namespaced_stateful_set("none", "user-analytics")

@@ -1,0 +1,100 @@
+"""Commands that change the cluster as a whole take turns, and a killed one is in nobody's way."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from user_analytics.cluster import backup, down, restore, sole_command, up
+from user_analytics.cluster.sole_command import sole_command as hold
+from user_analytics.errors import ClusterError
+
+HOLDER = """
+import subprocess, sys
+from user_analytics.cluster.sole_command import sole_command
+with sole_command("backup"):
+    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sole_command, "WAIT_SECONDS", 0.3)
+
+
+class Holder:
+    """A process that is at work as `make backup`, with a child process."""
+
+    def __init__(self, process: subprocess.Popen[str], child: int) -> None:
+        self.pid, self.child, self._process = process.pid, child, process
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[Holder]:
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        yield Holder(process, child)
+        process.kill()
+    os.kill(child, signal.SIGKILL)
+
+
+def test_a_second_command_is_refused_naming_the_first(holder: Holder) -> None:
+    with (
+        pytest.raises(ClusterError, match=rf"^`make backup` is at work \(process {holder.pid}\) on the cluster: wait"),
+        hold("restore"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda folder: up.main(),
+        lambda folder: down.main(),
+        lambda folder: backup.main([str(folder / "backup")]),
+        lambda folder: restore.main([str(folder / "backup")]),
+    ],
+    ids=["cluster-up", "cluster-down", "backup", "restore"],
+)
+def test_it_is_refused_before_it_does_anything(
+    holder: Holder, command: Callable[[Path], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(tmp_path) == 1
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: `make backup` is at work (process {holder.pid}) on the cluster: wait until it has ended, and try again"
+    ]
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_command_that_was_killed_is_in_nobodys_way_though_its_child_lives(holder: Holder) -> None:
+    holder.kill()
+
+    with hold("cluster-up"):
+        os.kill(holder.child, 0)  # it is there
+
+
+def test_another_cache_is_no_other_cluster(holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+
+    with pytest.raises(ClusterError, match="`make backup` is at work"), hold("restore"):
+        pass
+
+
+def test_commands_may_follow_each_other() -> None:
+    for name in ("cluster-up", "backup"):
+        with hold(name):
+            pass

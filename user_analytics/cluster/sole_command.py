@@ -1,0 +1,51 @@
+"""One command at a time changes the cluster as a whole: all checkouts of a user share one cluster, and so one lock."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from user_analytics.errors import ClusterError
+
+# One that was killed may need a moment to be gone.
+WAIT_SECONDS = 3.0
+POLL_SECONDS = 0.1
+
+
+def lock_file() -> Path:
+    """The file that is locked. XDG_CACHE_HOME makes another cache, and no other cluster: it is not asked."""
+    return Path.home() / ".cache" / "user-analytics" / "cluster.lock"
+
+
+@contextmanager
+def sole_command(name: str) -> Iterator[None]:
+    """Be the only one to change the cluster, as `make NAME`. Raises ClusterError naming the other one.
+
+    It ends with this process, in whatever way: no child process inherits the open file.
+    """
+    lock_file().parent.mkdir(parents=True, exist_ok=True)
+    with lock_file().open("a+") as lock:
+        _acquire(lock)
+        # in place: a new file would be another lock
+        lock.truncate(0)
+        lock.write(f"`make {name}` is at work (process {os.getpid()})")
+        lock.flush()
+        yield
+        lock.truncate(0)
+
+
+def _acquire(lock: IO[str]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.seek(0)
+                holder = lock.read() or "another command is at work"
+                raise ClusterError(f"{holder} on the cluster: wait until it has ended, and try again") from None
+            time.sleep(POLL_SECONDS)
