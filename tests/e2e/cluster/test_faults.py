@@ -25,11 +25,11 @@ class Killed(NamedTuple):
 
 
 def apply_and_kill(cluster: KindCluster, application: str, role: str) -> Killed:
-    """Run an application, and kill its pod of a role as soon as an executor is at work."""
+    """Run an application, and kill a pod of it, of this role, as soon as an executor is at work."""
     old = set(cluster.applications())
     with cluster.start("apply", f"APP={application}", f"DATE={DATE}") as job:
         cluster.wait(lambda: running(cluster, "executor", old), "an executor")
-        [pod] = running(cluster, role, old)
+        pod = running(cluster, role, old)[0]  # there may be several executors
         cluster.kill(pod)
         output, _ = job.communicate(timeout=600)
     return Killed(pod, job.returncode, output)
