@@ -93,7 +93,11 @@ def _attempt(warehouse: Warehouse, store: Store, ds: date, *, force: bool, allow
         _refuse_stale(staged)
         _refuse_empty(staged, warehouse.settings, allow_empty=allow_empty)
     mode = pair.user_purchase.raw.manifest.mode
-    _refuse_wrong_order(ds, mode, history, force=force, remedy=f"publish with --force to go back to {ds}")
+    remedy = (
+        f"to go back to {ds}, publish with --force (cluster: `make publish DATE={ds} ARGS='--set force=true'`; "
+        "Airflow: the run's parameter force)"
+    )
+    _refuse_wrong_order(ds, mode, history, force=force, remedy=remedy)
     try:
         audit = audit_staged(warehouse, pair)
         if not audit.passed:

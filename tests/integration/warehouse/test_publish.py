@@ -286,8 +286,9 @@ class TestRefused:
         publish(warehouse, store, DS)
         prepare(warehouse, store, REVIEWS, PURCHASES, ds=EARLIER)
         assert refuse(EARLIER) == (
-            "the tables hold the data of 2010-12-08, and 2010-12-07 is older: publish with --force to go back to "
-            "2010-12-07"
+            "the tables hold the data of 2010-12-08, and 2010-12-07 is older: to go back to 2010-12-07, publish with "
+            "--force (cluster: `make publish DATE=2010-12-07 ARGS='--set force=true'`; Airflow: the run's parameter "
+            "force)"
         )
         publish(warehouse, store, EARLIER, force=True)
         assert state(warehouse).published == [EARLIER, DS]
