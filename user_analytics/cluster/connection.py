@@ -25,12 +25,15 @@ def in_words() -> Iterator[None]:
     try:
         yield
     except ApiException as error:
-        raise ClusterError(f"the cluster refuses: {_message(error)}") from error
+        raise ClusterError(f"the cluster refuses: {message(error)}") from error
     except (ConfigException, HTTPError) as error:
         raise ClusterError(f"the cluster does not answer: {error}") from error
 
 
-def _message(error: ApiException) -> str:
+def message(error: Exception) -> str:
+    """What an error of the client says, in the cluster's own words where it gave some."""
+    if not isinstance(error, ApiException):
+        return str(error)
     # a refused websocket has no body, and its answer at the end of the reason
     body = error.body or str(error.reason).rpartition("-+-+- ")[2]
     try:

@@ -1,44 +1,24 @@
 """Runs stages on the cluster from their manifests, in order, and follows each to its end: `make ingest` and so on."""
 
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import typer
 import yaml
-from kubernetes.client import ApiClient, ApiException, CoreV1Api, V1Pod
-from kubernetes.dynamic import DynamicClient
-from urllib3.exceptions import HTTPError
+from kubernetes.client import ApiClient, ApiException, CoreV1Api
 
 from user_analytics.cluster import kind
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.catalogue import workload_images
-from user_analytics.cluster.connection import connected
+from user_analytics.cluster.connection import connected, message
+from user_analytics.cluster.follow import follow
 from user_analytics.cluster.load import ensure_loaded
-from user_analytics.cluster.parts import pod_problem
+from user_analytics.cluster.runs import KINDS
 from user_analytics.errors import ClusterError, SettingsError, UserAnalyticsError
-from user_analytics.render import MANIFESTS, SparkParameters, render
+from user_analytics.render import MANIFESTS, SparkParameters, check, render
 from user_analytics.source import latest_invoice_day
-
-# An image is there and a driver waits for nothing but its turn.
-START_SECONDS = 300.0
-POLL_SECONDS = 0.5
-
-
-class Ended(NamedTuple):
-    """How something ended, and what the cluster says of it."""
-
-    succeeded: bool
-    message: str
-
-
-class Work(NamedTuple):
-    """What a manifest makes: how to find the pod whose log tells about it, and how to tell its end."""
-
-    pod_labels: str
-    ended: Callable[[Mapping[str, Any]], Ended | None]
 
 
 def launch(api: ApiClient, stage: str, ds: date, parameters: Mapping[str, object]) -> None:
@@ -50,81 +30,50 @@ def launch(api: ApiClient, stage: str, ds: date, parameters: Mapping[str, object
     image = workload_images()["spark" if issubclass(MANIFESTS[stage], SparkParameters) else "ingest"]
     body = yaml.safe_load(render(stage, ds, {"generate_name": True, "image": image.reference(), **parameters}))
     ensure_loaded(image, kind.loaded_images())
-    resource = DynamicClient(api).resources.get(api_version=body["apiVersion"], kind=body["kind"])
-    namespace = body["metadata"]["namespace"]
+    of_kind, namespace = KINDS[body["kind"]], body["metadata"]["namespace"]
     try:
-        name = resource.create(body=body, namespace=namespace).metadata.name
+        name = of_kind.create(api, body).name
     except ApiException as error:
-        raise ClusterError(f"the cluster refuses {body['kind']} {stage}: {error.reason}: {error.body}") from error
+        raise ClusterError(f"the cluster refuses {body['kind']} {stage}: {message(error)}") from error
     _say(f"{body['kind']} {name}")
-
-    def read() -> dict[str, Any]:
-        found: dict[str, Any] = resource.get(name=name, namespace=namespace).to_dict()
-        return found
-
-    ended = _follow(CoreV1Api(api), name, namespace, WORK[body["kind"]], read)
-    if not ended.succeeded:
-        raise ClusterError(f"{name} failed: {ended.message}\n`make cluster-logs APP={name}` shows all of its log")
+    try:
+        run = follow(api, of_kind, namespace, name, lambda line: _say(f"  {line}"))
+    except KeyboardInterrupt:
+        _say(f"{name} goes on in the cluster, and `make cluster-logs APP={name}` shows it; to stop it:")
+        _say(f"  {of_kind.deletion(namespace, name)}")
+        raise
+    if run.has_failed:
+        raise ClusterError(f"{name} failed: {run.problem or run.state}\n`make cluster-logs APP={name}` shows its log")
     _say(f"{name} is done")
 
 
-def _follow(core: CoreV1Api, name: str, namespace: str, work: Work, read: Callable[[], Mapping[str, Any]]) -> Ended:
-    deadline = time.monotonic() + START_SECONDS
-    logged = False
-    while True:
-        ended = work.ended(read())
-        pods = core.list_namespaced_pod(namespace, label_selector=work.pod_labels.format(name=name)).items
-        started = [pod for pod in pods if pod.status and pod.status.phase != "Pending"]
-        if started and not logged:
-            for line in _log_lines(core, started[0]):
-                _say(f"  {line}")
-            logged = True
-        elif ended:
-            return ended
-        elif not started and time.monotonic() > deadline:
-            problem = next(filter(None, map(pod_problem, pods)), "it has no pod")
-            raise ClusterError(f"{name} did not start within {START_SECONDS:.0f} s: {problem}")
-        else:
-            time.sleep(POLL_SECONDS)
+def launch_stages(api: ApiClient, parameters: Mapping[str, Mapping[str, str]], ds: date | None) -> date:
+    """Launch stages, each with its parameters, one after the other; the date, by default the latest invoice day.
+
+    Raises as `launch` does, at the first that fails.
+    """
+    day = ds or _latest_day(CoreV1Api(api))
+    for stage, of_stage in parameters.items():
+        launch(api, stage, day, of_stage)
+    return day
 
 
-def _log_lines(core: CoreV1Api, pod: V1Pod) -> Iterator[str]:
-    """The log of a pod's first container as it is written, until the pod ends or goes away."""
-    # optional in the client's types alone
-    assert pod.metadata and pod.metadata.name and pod.metadata.namespace and pod.spec  # noqa: S101, PT018
-    try:
-        # with its content not loaded the answer is that of urllib3, whatever the types say
-        response: Any = core.read_namespaced_pod_log(
-            pod.metadata.name,
-            pod.metadata.namespace,
-            container=pod.spec.containers[0].name,
-            follow=True,
-            _preload_content=False,
-        )
-        for line in response:
-            yield line.decode(errors="replace").rstrip("\n")
-    except (ApiException, HTTPError) as error:
-        yield f"(the log ends here: {error})"
+def stage_parameters(settings: Sequence[str], stages: Sequence[str]) -> dict[str, dict[str, str]]:
+    """NAME=VALUE texts as the parameters of each stage that has them.
 
-
-def _job_end(job: Mapping[str, Any]) -> Ended | None:
-    for condition in job.get("status", {}).get("conditions") or []:
-        if condition["type"] in {"Complete", "Failed"} and condition["status"] == "True":
-            return Ended(condition["type"] == "Complete", condition.get("message", ""))
-    return None
-
-
-def _application_end(application: Mapping[str, Any]) -> Ended | None:
-    state = application.get("status", {}).get("applicationState", {})
-    if state.get("state") in {"COMPLETED", "FAILED", "SUBMISSION_FAILED"}:
-        return Ended(state["state"] == "COMPLETED", state.get("errorMessage", state["state"]))
-    return None
-
-
-WORK: Mapping[str, Work] = {
-    "Job": Work("batch.kubernetes.io/job-name={name}", _job_end),
-    "SparkApplication": Work("sparkoperator.k8s.io/app-name={name},spark-role=driver", _application_end),
-}
+    Raises SettingsError naming one that no stage has or whose value is wrong.
+    """
+    if malformed := [text for text in settings if "=" not in text]:
+        raise SettingsError(f"{malformed[0]!r} is not of the form NAME=VALUE")
+    parameters = {name: value for name, _, value in (text.partition("=") for text in settings)}
+    fields = {stage: MANIFESTS[stage].model_fields for stage in stages}
+    for name in parameters:
+        if not any(name in of_stage for of_stage in fields.values()):
+            raise SettingsError(f"{name}: no such parameter of {', '.join(stages)} (manifests/README.md lists them)")
+    shared = {stage: {name: value for name, value in parameters.items() if name in fields[stage]} for stage in stages}
+    for stage, of_stage in shared.items():
+        check(stage, of_stage)
+    return shared
 
 
 def _latest_day(core: CoreV1Api) -> date:
@@ -138,16 +87,6 @@ def _stage(text: str) -> str:
     if text not in MANIFESTS:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(MANIFESTS)}")
     return text
-
-
-def stage_parameters(given: Sequence[str], stages: Sequence[str]) -> dict[str, dict[str, str]]:
-    """NAME=VALUE texts as the parameters of each stage that has them; raises SettingsError when none has one."""
-    parameters = {name: value for name, _, value in (text.partition("=") for text in given)}
-    fields = {stage: MANIFESTS[stage].model_fields for stage in stages}
-    for name in parameters:
-        if not any(name in of_stage for of_stage in fields.values()):
-            raise SettingsError(f"{name}: no such parameter of {', '.join(stages)} (manifests/README.md lists them)")
-    return {stage: {name: value for name, value in parameters.items() if name in fields[stage]} for stage in stages}
 
 
 def main(
@@ -164,11 +103,8 @@ def main(
     try:
         parameters = stage_parameters(settings or [], stages)
         with connected() as api:
-            day = ds.date() if ds else _latest_day(CoreV1Api(api))
-            for stage in stages:
-                launch(api, stage, day, parameters[stage])
+            launch_stages(api, parameters, ds.date() if ds else None)
     except KeyboardInterrupt:
-        _say("What was started goes on in the cluster; `make cluster-status` shows it")
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
         _say(f"error: {error}")

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from kubernetes.client import ApiClient, ApiException, BatchV1Api, CoreV1Api, CoreV1Event, CustomObjectsApi, V1Pod
+from kubernetes.client import ApiClient, ApiException, CoreV1Api, CoreV1Event, V1Pod
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.parts import pod_problem
-from user_analytics.cluster.runs import Run, applications, jobs, newest_first
+from user_analytics.cluster.runs import runs
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
@@ -31,21 +31,23 @@ LAST_FAILED = 2
 def named(api: ApiClient, name: str, lines: int) -> Iterator[str]:
     """The logs of an application, a Job or a pod, or of the last run of a stage. Raises ClusterError without any."""
     core = CoreV1Api(api)
-    runs = _runs(api)
-    run = next((run for run in runs if run.name == name), None) or next(
-        (run for run in runs if run.name.startswith(f"{name}-")), None
+    there = runs(api)
+    run = next((run for run in there if run.name == name), None) or next(
+        (run for run in there if run.name.startswith(f"{name}-")), None
     )
     pods = _pods_of(core, run.name if run else name)
     if run is None and not pods:
-        there = ", ".join(run.name for run in runs[:10]) or "none"
-        raise ClusterError(f"nothing is called {name}. Applications and Jobs of the last day, newest first: {there}")
+        names = ", ".join(run.name for run in there[:10]) or "none"
+        raise ClusterError(f"nothing is called {name}. Applications and Jobs of the last day, newest first: {names}")
     if run:
         yield _heading(f"{run.name}: {run.state}")
         yield from run.problem.splitlines()
     for pod in pods:
         yield from _of_pod(core, pod, lines)
     if not pods:
-        yield "Its pods are gone: the History Server (http://127.0.0.1:18080) shows what it did."
+        yield "Its pods are gone, and their logs with them."
+        if run and run.spark_id:  # only Spark writes an event log
+            yield f"What it did, if it came to its end: http://127.0.0.1:18080/history/{run.spark_id}"
 
 
 def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
@@ -56,17 +58,13 @@ def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
         if pod_problem(pod) or _restarts(pod):
             found = True
             yield from _of_pod(core, pod, lines)
-    for run in [run for run in _runs(api) if "failed" in run.state][:LAST_FAILED]:
+    for run in [run for run in runs(api) if run.has_failed][:LAST_FAILED]:
         found = True
         yield from named(api, run.name, lines)
     if not found:
         yield "Every part is well, and no run has failed."
     yield _heading("Warnings of the last hour, the latest last")
     yield from list(_warnings(core, now - WARNINGS_OF)) or ["None."]
-
-
-def _runs(api: ApiClient) -> list[Run]:
-    return newest_first([*applications(CustomObjectsApi(api)), *jobs(BatchV1Api(api))])
 
 
 def _pods_of(core: CoreV1Api, name: str) -> list[V1Pod]:

@@ -2,20 +2,21 @@
 
 import json
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from kubernetes.client import ApiException, BatchV1Api, CustomObjectsApi, V1Job
+from kubernetes.client import ApiClient, ApiException, CustomObjectsApi
 
 from user_analytics.cluster.secrets import JOBS
 
 TIMEOUT_SECONDS = 5.0
-APPLICATIONS = ("sparkoperator.k8s.io", "v1beta2", "sparkapplications")
+FAILED = {"failed", "submission_failed"}
+ENDED = {"completed", *FAILED}
 
 
 class Run(NamedTuple):
-    """One run; `problem` says why it failed, and times are in UTC."""
+    """One run; `problem` says why it failed, and times are in UTC. `spark_id` is the name of its event log."""
 
     name: str
     ds: str
@@ -25,17 +26,15 @@ class Run(NamedTuple):
     problem: str = ""
     spark_id: str = ""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.state in ENDED
 
-def applications(custom: CustomObjectsApi) -> list[Run]:
-    """The Spark applications that the cluster still has, newest first."""
-    group, version, plural = APPLICATIONS
-    try:
-        found: Any = custom.list_namespaced_custom_object(group, version, JOBS, plural)
-    except ApiException as error:
-        if error.status == 404:  # the operator's definitions are not there yet
-            return []
-        raise
-    return newest_first(map(application, found["items"]))
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is over, and not well."""
+        return self.state in FAILED
 
 
 def application(body: Mapping[str, Any]) -> Run:
@@ -44,7 +43,7 @@ def application(body: Mapping[str, Any]) -> Run:
     state = status.get("applicationState", {})
     return Run(
         name=metadata["name"],
-        ds=_ds(metadata.get("labels")),
+        ds=_ds(metadata),
         state=(state.get("state") or "waiting").lower(),
         started=_time(status.get("lastSubmissionAttemptTime")) or _time(metadata.get("creationTimestamp")),
         ended=_time(status.get("terminationTime")),
@@ -53,25 +52,78 @@ def application(body: Mapping[str, Any]) -> Run:
     )
 
 
-def jobs(batch: BatchV1Api) -> list[Run]:
-    """The stages' Jobs that the cluster still has, newest first."""
-    return newest_first(map(job, batch.list_namespaced_job(JOBS).items))
-
-
-def job(body: V1Job) -> Run:
+def job(body: Mapping[str, Any]) -> Run:
     """A Job as the cluster describes it."""
-    assert body.metadata and body.status  # noqa: S101, PT018
-    ends = [each for each in body.status.conditions or [] if each.type in {"Complete", "Failed"}]
-    end = next((each for each in ends if each.status == "True"), None)
-    failed = end is not None and end.type == "Failed"
+    metadata, status = body["metadata"], body.get("status", {})
+    conditions = [each for each in status.get("conditions", []) if each["type"] in {"Complete", "Failed"}]
+    end = next((each for each in conditions if each["status"] == "True"), None)
+    failed = end is not None and end["type"] == "Failed"
     return Run(
-        name=str(body.metadata.name),
-        ds=_ds(body.metadata.labels),
-        state=("failed" if failed else "completed") if end else "running" if body.status.active else "waiting",
-        started=body.status.start_time or body.metadata.creation_timestamp,
-        ended=end.last_transition_time if end else None,
-        problem=str(end.message) if end and failed else "",
+        name=metadata["name"],
+        ds=_ds(metadata),
+        state=("failed" if failed else "completed") if end else "running" if status.get("active") else "waiting",
+        started=_time(status.get("startTime")) or _time(metadata.get("creationTimestamp")),
+        ended=_time(end.get("lastTransitionTime")) if end else None,
+        problem=end.get("message", "") if end and failed else "",
     )
+
+
+class Kind(NamedTuple):
+    """A kind of run: where the API has it, by which label its main pod is found, and how its description is read."""
+
+    group: str
+    version: str
+    plural: str
+    pod_labels: str
+    read: Callable[[Mapping[str, Any]], Run]
+
+    def create(self, api: ApiClient, body: dict[str, Any]) -> Run:
+        """Make one of a manifest. Raises ApiException."""
+        made: Any = CustomObjectsApi(api).create_namespaced_custom_object(
+            self.group, self.version, body["metadata"]["namespace"], self.plural, body
+        )
+        return self.read(made)
+
+    def find(self, api: ApiClient, namespace: str, name: str) -> Run:
+        """One as it is now. Raises ApiException, as when there is none."""
+        found: Any = CustomObjectsApi(api).get_namespaced_custom_object(
+            self.group, self.version, namespace, self.plural, name
+        )
+        return self.read(found)
+
+    def find_all(self, api: ApiClient) -> list[Run]:
+        """All that the cluster still has of our pipeline, in no order. Raises ApiException."""
+        try:
+            found: Any = CustomObjectsApi(api).list_namespaced_custom_object(
+                self.group, self.version, JOBS, self.plural
+            )
+        except ApiException as error:
+            if error.status == 404:  # the operator's definitions are not there yet
+                return []
+            raise
+        return [self.read(body) for body in found["items"]]
+
+    def deletion(self, namespace: str, name: str) -> str:
+        """What a person types to stop one and remove it."""
+        return f"kubectl --namespace {namespace} delete {self.plural} {name}"
+
+
+KINDS: Mapping[str, Kind] = {
+    "Job": Kind("batch", "v1", "jobs", "batch.kubernetes.io/job-name={name}", job),
+    "SparkApplication": Kind(
+        "sparkoperator.k8s.io",
+        "v1beta2",
+        "sparkapplications",
+        "sparkoperator.k8s.io/app-name={name},spark-role=driver",
+        application,
+    ),
+}
+"""By the kind that a manifest names."""
+
+
+def runs(api: ApiClient) -> list[Run]:
+    """The Spark applications and the stages' Jobs that the cluster still has, newest first. Raises ApiException."""
+    return newest_first(run for kind in KINDS.values() for run in kind.find_all(api))
 
 
 def history(url: str, limit: int) -> list[Run]:
@@ -101,8 +153,8 @@ def newest_first(runs: Iterable[Run]) -> list[Run]:
     return sorted(runs, key=lambda run: run.started or never, reverse=True)
 
 
-def _ds(labels: Mapping[str, str] | None) -> str:
-    return (labels or {}).get("user-analytics/logical-date", "")
+def _ds(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("labels", {}).get("user-analytics/logical-date", ""))
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from kubernetes.client import ApiClient, AppsV1Api, BatchV1Api, CoreV1Api, CustomObjectsApi
+from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +18,7 @@ from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
-from user_analytics.cluster.runs import Run, applications, history, jobs, newest_first
+from user_analytics.cluster.runs import Run, history, runs
 from user_analytics.errors import UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
@@ -51,7 +51,7 @@ def read_status(api: ApiClient) -> Status:
     status = Status(
         parts=parts(core, AppsV1Api(api), wanted),
         pages=pages(core),
-        runs=newest_first([*applications(CustomObjectsApi(api)), *jobs(BatchV1Api(api))])[: 2 * LAST],
+        runs=runs(api)[: 2 * LAST],
     )
     _add_history(status)
     _add_publications(status, core)

@@ -1,57 +1,13 @@
-"""How the end of what was launched is told, and which parameters its stages take."""
+"""Of which date stages are launched, and with which parameters."""
 
-from collections.abc import Mapping
-from typing import Any
+from datetime import date
 
 import pytest
+from kubernetes.client import ApiClient
 
-from user_analytics.cluster.launch import WORK, Ended, stage_parameters
+from user_analytics.cluster import launch
+from user_analytics.cluster.launch import launch_stages, stage_parameters
 from user_analytics.errors import SettingsError
-
-
-def job(condition: str, message: str = "") -> Mapping[str, Any]:
-    """As the API gives it back; conditions that are no end come first."""
-    return {
-        "status": {
-            "conditions": [
-                {"type": "SuccessCriteriaMet", "status": "True"},
-                {"type": condition, "status": "True", "message": message},
-            ]
-        }
-    }
-
-
-def application(state: str, **more: str) -> Mapping[str, Any]:
-    return {"status": {"applicationState": {"state": state, **more}}}
-
-
-@pytest.mark.parametrize(
-    ("kind", "read", "ended"),
-    [
-        ("Job", {"status": {}}, None),
-        ("Job", {"status": {"conditions": None}}, None),
-        ("Job", {"status": {"conditions": [{"type": "Complete", "status": "False"}]}}, None),
-        ("Job", job("Complete"), Ended(succeeded=True, message="")),
-        ("Job", job("Failed", "it took too long"), Ended(succeeded=False, message="it took too long")),
-        ("SparkApplication", {}, None),
-        ("SparkApplication", application(""), None),
-        ("SparkApplication", application("RUNNING"), None),
-        ("SparkApplication", application("FAILING"), None),
-        ("SparkApplication", application("COMPLETED"), Ended(succeeded=True, message="COMPLETED")),
-        (
-            "SparkApplication",
-            application("FAILED", errorMessage="driver container failed"),
-            Ended(succeeded=False, message="driver container failed"),
-        ),
-        (
-            "SparkApplication",
-            application("SUBMISSION_FAILED"),
-            Ended(succeeded=False, message="SUBMISSION_FAILED"),
-        ),
-    ],
-)
-def test_the_end_is_told_by_the_cluster_s_own_words(kind: str, read: Mapping[str, Any], ended: Ended | None) -> None:
-    assert WORK[kind].ended(read) == ended
 
 
 def test_each_stage_gets_the_parameters_that_it_has() -> None:
@@ -66,3 +22,26 @@ def test_each_stage_gets_the_parameters_that_it_has() -> None:
 def test_a_parameter_that_no_stage_has_is_refused_by_its_name() -> None:
     with pytest.raises(SettingsError, match="forse: no such parameter of publish"):
         stage_parameters(["forse=true"], ["publish"])
+
+
+def test_a_wrong_value_for_one_stage_is_refused_before_any_is_launched() -> None:
+    with pytest.raises(SettingsError, match="wrong parameters of ingest-purchases:\n  mode: Input should be 'full' or"):
+        stage_parameters(["mode=ful"], ["ingest-reviews", "ingest-purchases"])
+
+
+def test_what_is_no_assignment_is_refused_as_it_was_given() -> None:
+    with pytest.raises(SettingsError, match="'force' is not of the form NAME=VALUE"):
+        stage_parameters(["force"], ["publish"])
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, date(2010, 12, 8)), (date(2010, 12, 7), date(2010, 12, 7))])
+def test_all_stages_are_of_one_date_which_whoever_launches_them_learns(
+    monkeypatch: pytest.MonkeyPatch, given: date | None, used: date
+) -> None:
+    launched = []
+    monkeypatch.setattr(launch, "launch", lambda _, stage, ds, parameters: launched.append((stage, ds, parameters)))
+    latest = iter([date(2010, 12, 8)])  # asked for once: it may change meanwhile
+    monkeypatch.setattr(launch, "_latest_day", lambda _: next(latest))
+
+    assert launch_stages(ApiClient(), {"views": {}, "report": {"cpu_limit": "1"}}, given) == used
+    assert launched == [("views", used, {}), ("report", used, {"cpu_limit": "1"})]

@@ -4,62 +4,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, CoreV1Event, V1ObjectMeta, V1ObjectReference
+from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
 
-from tests.fixtures.kubernetes_api import KubernetesApi
-from user_analytics.cluster.logs import NAMESPACES, named, problems, warning
+from tests.unit.cluster.conftest import Cluster, application, job, pod
+from user_analytics.cluster.logs import named, problems, warning
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError
 
 NOW = datetime.now(UTC)
-
-
-def pod(name: str, namespace: str = JOBS, **labels: str) -> dict[str, object]:
-    metadata = {"name": name, "namespace": namespace, "labels": {key.replace("__", "/"): labels[key] for key in labels}}
-    # the namespaces of our manifests, which other tests may have made, take no other pod
-    own = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {"name": name, "image": "none", "securityContext": own}
-    all_of_it = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": metadata,
-        "spec": {"containers": [container], "securityContext": all_of_it},
-    }
-
-
-def job(name: str) -> dict[str, object]:
-    metadata = {"name": name, "namespace": JOBS}
-    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "stage", "image": "none"}]}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": template}}
-
-
-class Cluster:
-    def __init__(self, api: KubernetesApi) -> None:
-        self._api = api
-        self.client: ApiClient = config.new_client_from_config(str(api.kubeconfig))
-
-    def make(self, *bodies: dict[str, object]) -> None:
-        for body in bodies:
-            done = self._api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump(body))
-            assert done.returncode == 0, done.stderr
-
-    def clean(self) -> None:
-        for namespace in NAMESPACES:
-            self._api.kubectl("delete", "pods,jobs,events", "--all", "--force", "--namespace", namespace)
-
-
-@pytest.fixture
-def cluster(kubernetes_api: KubernetesApi) -> Iterator[Cluster]:
-    """The project's namespaces, with nothing in them."""
-    for namespace in NAMESPACES:
-        kubernetes_api.kubectl("create", "namespace", namespace)
-        kubernetes_api.kubectl("create", "serviceaccount", "default", "--namespace", namespace)
-    cluster = Cluster(kubernetes_api)
-    yield cluster
-    cluster.clean()
 
 
 def headings(text: Iterator[str]) -> list[str]:
@@ -86,10 +38,27 @@ def test_the_last_run_of_a_stage_is_found_by_the_stage(cluster: Cluster) -> None
     assert headings(named(cluster.client, "publish", 10)) == ["publish-2010-12-08-abcde: waiting"]
 
 
-def test_a_run_whose_pods_are_gone_says_where_to_look(cluster: Cluster) -> None:
+def test_an_application_whose_pods_are_gone_says_where_the_history_server_shows_it(cluster: Cluster) -> None:
+    cluster.define_applications()
+    cluster.make(application("movie-review-abcde"))
+    status = {"applicationState": {"state": "FAILED"}, "sparkApplicationId": "spark-1"}
+    cluster.set_status("sparkapplication", "movie-review-abcde", status)
+
+    assert list(named(cluster.client, "movie-review", 10))[-1].endswith("http://127.0.0.1:18080/history/spark-1")
+
+
+def test_an_application_that_never_came_to_run_has_nothing_in_the_history_server(cluster: Cluster) -> None:
+    cluster.define_applications()
+    cluster.make(application("movie-review-abcde"))
+    cluster.set_status("sparkapplication", "movie-review-abcde", {"applicationState": {"state": "SUBMISSION_FAILED"}})
+
+    assert list(named(cluster.client, "movie-review", 10))[-1] == "Its pods are gone, and their logs with them."
+
+
+def test_a_job_whose_pods_are_gone_has_no_log_any_more(cluster: Cluster) -> None:
     cluster.make(job("publish-abcde"))
 
-    assert list(named(cluster.client, "publish", 10))[-1].startswith("Its pods are gone")
+    assert list(named(cluster.client, "publish", 10))[-1] == "Its pods are gone, and their logs with them."
 
 
 def test_an_application_is_found_by_its_pods_the_driver_first(cluster: Cluster) -> None:

@@ -1,10 +1,13 @@
 """What ran on the cluster, from what operator, cluster and History Server say of it."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from kubernetes.client import V1Job, V1JobCondition, V1JobStatus, V1ObjectMeta
+import pytest
 
-from user_analytics.cluster.runs import Run, application, job, logged, newest_first
+from tests.unit.cluster import conftest as cluster_objects
+from tests.unit.cluster.conftest import Cluster
+from user_analytics.cluster.runs import Run, application, job, logged, newest_first, runs
 
 BEGIN, END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC)
 LABELS = {"user-analytics/logical-date": "2010-12-08"}
@@ -40,30 +43,83 @@ def test_an_application_that_the_operator_has_not_seen_yet_waits() -> None:
     assert run.started == datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 
-def a_job(**status: object) -> V1Job:
-    metadata = V1ObjectMeta(name="publish", labels=LABELS, creation_timestamp=BEGIN)
-    return V1Job(metadata=metadata, status=V1JobStatus(start_time=BEGIN, **status))  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("state", "has_ended", "has_failed"),
+    [
+        ("", False, False),
+        ("SUBMITTED", False, False),
+        ("RUNNING", False, False),
+        ("FAILING", False, False),
+        ("SUCCEEDING", False, False),
+        ("COMPLETED", True, False),
+        ("FAILED", True, True),
+        ("SUBMISSION_FAILED", True, True),
+    ],
+)
+def test_an_application_has_ended_when_the_operator_is_done_with_it(
+    state: str, has_ended: bool, has_failed: bool
+) -> None:
+    run = application({"metadata": METADATA, "status": {"applicationState": {"state": state}}})
+
+    assert (run.has_ended, run.has_failed) == (has_ended, has_failed)
 
 
-def ended(kind: str, message: str | None = None) -> list[V1JobCondition]:
-    return [
-        V1JobCondition(type="FailureTarget" if kind == "Failed" else "SuccessCriteriaMet", status="True"),
-        V1JobCondition(type=kind, status="True", message=message, last_transition_time=END),
-    ]
+def a_job(**status: object) -> dict[str, Any]:
+    return {"metadata": {**METADATA, "name": "publish"}, "status": {"startTime": "2026-01-02T03:04:05Z", **status}}
+
+
+def conditions(kind: str, message: str = "") -> list[dict[str, str]]:
+    """As the cluster gives them; one that is no end comes first."""
+    first = {"type": "FailureTarget" if kind == "Failed" else "SuccessCriteriaMet", "status": "True"}
+    end = {"type": kind, "status": "True", "message": message, "lastTransitionTime": "2026-01-02T03:05:05Z"}
+    return [first, end]
+
+
+def test_a_job_that_has_no_pod_yet_waits() -> None:
+    run = job({"metadata": METADATA, "status": {}})
+
+    assert (run.state, run.has_ended) == ("waiting", False)
 
 
 def test_a_job_that_runs() -> None:
-    assert job(a_job(active=1)) == Run("publish", "2010-12-08", "running", BEGIN, None)
+    run = job(a_job(active=1))
+
+    assert run == Run("publish", "2010-12-08", "running", BEGIN, None)
+    assert not run.has_ended
+
+
+def test_a_job_whose_condition_does_not_hold_has_not_ended() -> None:
+    assert not job(a_job(conditions=[{"type": "Complete", "status": "False"}])).has_ended
 
 
 def test_a_job_that_has_ended() -> None:
-    assert job(a_job(conditions=ended("Complete"))) == Run("publish", "2010-12-08", "completed", BEGIN, END)
+    run = job(a_job(conditions=conditions("Complete")))
+
+    assert run == Run("publish", "2010-12-08", "completed", BEGIN, END)
+    assert (run.has_ended, run.has_failed) == (True, False)
 
 
 def test_a_job_that_failed_says_why() -> None:
-    run = job(a_job(conditions=ended("Failed", "Job has reached the specified backoff limit")))
+    run = job(a_job(conditions=conditions("Failed", "Job has reached the specified backoff limit")))
 
     assert (run.state, run.problem) == ("failed", "Job has reached the specified backoff limit")
+    assert (run.has_ended, run.has_failed) == (True, True)
+
+
+def test_jobs_and_applications_of_the_cluster_are_read(cluster: Cluster) -> None:
+    cluster.define_applications()
+    cluster.make(cluster_objects.job("publish-a"), cluster_objects.application("movie-review-a"))
+
+    assert {(run.name, run.state) for run in runs(cluster.client)} == {
+        ("publish-a", "waiting"),
+        ("movie-review-a", "waiting"),
+    }
+
+
+def test_without_the_operator_there_are_no_applications(cluster: Cluster) -> None:
+    cluster.make(cluster_objects.job("publish-a"))
+
+    assert [run.name for run in runs(cluster.client)] == ["publish-a"]
 
 
 def test_an_application_of_the_history_server() -> None:
