@@ -1,6 +1,6 @@
 """`make cluster-status`: every part of the cluster, ready or why not; pages, last runs, last publications.
 
-Exit code 1 when a part is not ready.
+Exit code 1 when a part is not ready, or when the publications cannot be read.
 """
 
 import sys
@@ -19,29 +19,32 @@ from user_analytics.cluster.connection import connected
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
 from user_analytics.cluster.runs import Run, history, runs
+from user_analytics.cluster.secrets import SERVERS
 from user_analytics.errors import UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
 
 WIDTH = 100
 LAST = 5
+EMULATOR = f"{SERVERS}/bigquery-emulator"
 STYLES = {"completed": "green", "failed": "red", "submission_failed": "red", "running": "cyan"}
 
 
 @dataclass
 class Status:
-    """What there is to say of the cluster; `notes` say what could not be found out."""
+    """What there is to say of the cluster; `unread` says why the publications could not be read."""
 
     parts: list[Part]
     pages: list[Page]
     runs: list[Run]
     earlier: list[Run] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
+    unread: str = ""
     notes: list[str] = field(default_factory=list)
 
     def is_ready(self) -> bool:
-        """Whether every part is, and every page answers."""
-        return not any(part.problem for part in self.parts) and not any(page.problem for page in self.pages)
+        """Whether every part is, every page answers, and the publications could be read."""
+        return not any([self.unread, *(part.problem for part in self.parts), *(page.problem for page in self.pages)])
 
 
 def read_status(api: ApiClient) -> Status:
@@ -54,7 +57,7 @@ def read_status(api: ApiClient) -> Status:
         runs=runs(api)[: 2 * LAST],
     )
     _add_history(status)
-    _add_publications(status, core)
+    add_publications(status, core)
     return status
 
 
@@ -71,14 +74,17 @@ def _add_history(status: Status) -> None:
         status.earlier = [run for run in logged if run.spark_id not in shown][:LAST]
 
 
-def _add_publications(status: Status, core: CoreV1Api) -> None:
-    if any(part.problem for part in status.parts if part.name.endswith("/bigquery-emulator")):
+def add_publications(status: Status, core: CoreV1Api) -> None:
+    """Ask the warehouse what was published last, unless it is not ready."""
+    emulator = next((part for part in status.parts if part.name == EMULATOR), None)
+    if emulator and emulator.problem:  # else it would be waited for
+        status.unread = f"{EMULATOR} is not ready"
         return
     try:
         with cluster_settings(core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
             status.publications = publications(warehouse)[:LAST]
     except UserAnalyticsError as error:
-        status.notes.append(f"The warehouse does not tell its publications: {error}")
+        status.unread = str(error)
 
 
 def rendered(status: Status, now: datetime) -> RenderableType:
@@ -90,7 +96,9 @@ def rendered(status: Status, now: datetime) -> RenderableType:
         shown.append(_runs_table("Last Spark applications and Jobs", status.runs, now))
     if status.earlier:
         shown.append(_runs_table("Earlier Spark applications, by their event logs", status.earlier, now))
-    if status.publications:
+    if status.unread:
+        shown.append(Text(f"\nThe publications could not be read: {status.unread}", "red"))
+    elif status.publications:
         shown.append(_publications_table(status.publications))
     else:
         shown.append(Text("\nNothing is published yet."))

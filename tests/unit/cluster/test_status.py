@@ -8,12 +8,15 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from kubernetes.client import CoreV1Api
 from rich.console import Console
 
+from tests.fixtures.kubernetes_api import KubernetesApi
+from user_analytics.cluster import forward
 from user_analytics.cluster.pages import Page, problem
 from user_analytics.cluster.parts import Part
 from user_analytics.cluster.runs import Run
-from user_analytics.cluster.status import WIDTH, Status, rendered
+from user_analytics.cluster.status import WIDTH, Status, add_publications, rendered
 
 NOW = datetime(2026, 1, 2, 3, 6, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -69,6 +72,32 @@ def test_what_it_prints_fits_100_columns() -> None:
 
 def test_without_a_publication_it_says_so() -> None:
     assert "Nothing is published yet." in printed(a_status())
+
+
+def test_publications_that_could_not_be_read_are_not_taken_for_none() -> None:
+    status = a_status(unread="cannot reach bigquery-emulator:9050")
+
+    assert "The publications could not be read: cannot reach bigquery-emulator:9050" in printed(status)
+    assert "Nothing is published yet." not in printed(status)
+    assert not status.is_ready()
+
+
+def test_without_a_warehouse_that_is_ready_the_publications_are_not_asked_for() -> None:
+    status = a_status(parts=[Part("user-analytics/bigquery-emulator", "it is starting")])
+    add_publications(status, CoreV1Api())
+
+    assert status.unread == "user-analytics/bigquery-emulator is not ready"
+
+
+def test_a_warehouse_out_of_reach_is_why_the_publications_could_not_be_read(
+    kubernetes_api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig))
+    monkeypatch.setattr(forward, "CONTEXT", "test")
+    status = a_status()
+    add_publications(status, CoreV1Api())
+
+    assert status.unread.startswith("cannot reach bigquery-emulator:9050")
 
 
 class _Answers(BaseHTTPRequestHandler):
