@@ -181,7 +181,8 @@ cluster-down: $(VENV)/.cluster ## Remove the cluster with all its data, and all 
 
 ##@ The pipeline on the cluster, stage by stage
 
-LAUNCH = @$(BIN)/python -m user_analytics.cluster.launch $(if $(strip $(DATE)),--date '$(strip $(DATE))')
+OF_DATE = $(if $(strip $(DATE)),--date '$(strip $(DATE))')
+LAUNCH = @$(BIN)/python -m user_analytics.cluster.launch $(OF_DATE)
 
 .PHONY: load-data
 load-data: $(VENV)/.cluster ## Put REVIEWS and PURCHASES into the cluster, or the sample when neither is given
@@ -207,8 +208,7 @@ views: $(VENV)/.cluster ## Create the four views, in a Job
 
 .PHONY: report
 report: $(VENV)/.cluster ## Write the report of DATE, in a Job, and copy it to build/reports
-	$(LAUNCH) report $(ARGS)
-	@$(BIN)/python -m user_analytics.cluster.fetch_report $(if $(strip $(DATE)),--date '$(strip $(DATE))')
+	@$(BIN)/python -m user_analytics.cluster.report $(OF_DATE) $(ARGS)
 
 .PHONY: query
 query: $(VENV)/.cluster ## Print a VIEW of the cluster's warehouse

@@ -17,8 +17,7 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.airflow import AirflowApi, airflow_api
 from user_analytics.cluster.connection import connected
-from user_analytics.cluster.fetch_report import fetch_report
-from user_analytics.cluster.kind import CHECKOUT
+from user_analytics.cluster.report import REPORTS, fetch_report
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
 from user_analytics.mode import Mode
@@ -140,7 +139,7 @@ def _outcome(core: CoreV1Api, ds: date, stages: Sequence[Stage]) -> Outcome:
         store = open_store(settings)
         return Outcome(
             figures=read_figures(warehouse, store, ds),
-            report=str(fetch_report(store, ds, CHECKOUT / "build" / "reports")),
+            report=str(fetch_report(store, ds, REPORTS)),
             links=looker_links(settings),
             stages=stages,
         )
