@@ -21,14 +21,19 @@ RETRY_SECONDS = 60.0
 
 
 class AirflowApi:
-    """The API at an address, signed in. Every call raises ClusterError with what Airflow says against it."""
+    """The API at an address. Every call raises ClusterError with what Airflow says against it."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
+    def sign_in(self, user: str, password: str) -> None:
+        """Do all that follows as this user."""
+        answer = self._answer(self._again("POST", "/auth/token", json={"username": user, "password": password}))
+        self._client.headers["Authorization"] = f"Bearer {answer['access_token']}"
+
     def get(self, path: str, **parameters: Any) -> Any:
         """What is at a path, as parsed JSON."""
-        return self._answer(self._get(path, parameters))
+        return self._answer(self._again("GET", path, params=parameters))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """What comes of a request, as parsed JSON. It is not sent again: it may have been carried out."""
@@ -46,13 +51,13 @@ class AirflowApi:
         try:
             return self._answer(self._client.request(method, path, json=body))
         except httpx.TransportError as error:
-            raise ClusterError(f"Airflow does not answer: {error}") from error
+            raise _unanswered(error) from error
 
-    def _get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
+    def _again(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
-            return self._try_get(path, parameters)
+            return self._until_answered(method, path, request)
         except httpx.HTTPError as error:
-            raise ClusterError(f"Airflow does not answer: {error}") from error
+            raise _unanswered(error) from error
 
     @retry(
         retry=retry_if_exception_type(httpx.HTTPError),
@@ -60,8 +65,8 @@ class AirflowApi:
         wait=wait_fixed(1),
         reraise=True,
     )
-    def _try_get(self, path: str, parameters: Mapping[str, Any]) -> httpx.Response:
-        response = self._client.get(path, params=parameters)
+    def _until_answered(self, method: str, path: str, request: Mapping[str, Any]) -> httpx.Response:
+        response = self._client.request(method, path, **request)
         if response.is_server_error:  # as without its database
             response.raise_for_status()
         return response
@@ -81,8 +86,7 @@ def airflow_api(core: CoreV1Api) -> Iterator[AirflowApi]:
         httpx.Client(base_url=f"http://{address}", timeout=TIMEOUT_SECONDS) as client,
     ):
         api = AirflowApi(client)
-        token = api.post("/auth/token", {"username": AIRFLOW_USER, "password": airflow_password(core)})["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
+        api.sign_in(AIRFLOW_USER, airflow_password(core))
         client.base_url = client.base_url.join("/api/v2/")
         yield api
 
@@ -91,6 +95,10 @@ def airflow_password(core: CoreV1Api) -> str:
     """The password of Airflow's administrator."""
     passwords: dict[str, str] = json.loads(read_secret(core, SERVERS, "airflow")["passwords.json"])
     return passwords[AIRFLOW_USER]
+
+
+def _unanswered(error: httpx.HTTPError) -> ClusterError:
+    return ClusterError(f"Airflow does not answer: {error}\n`make cluster-status` tells what is not ready")
 
 
 def _problem(response: httpx.Response) -> str:

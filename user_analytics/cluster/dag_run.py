@@ -42,8 +42,13 @@ def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Sta
             f"{DAG} is paused: switch it on (the web page's Dags, or airflow dags unpause) and try again"
         )
     expected = [task["task_id"] for task in api.get(f"dags/{DAG}/tasks")["tasks"]]
-    run_id = _start(api, ds, _configuration(core, ds, mode))
-    _follow(api, run_id)
+    run_id = start_run(api, ds, _configuration(core, ds, mode))
+    try:
+        follow_run(api, run_id)
+    except (KeyboardInterrupt, ClusterError):
+        _say(f"The run goes on in the cluster. To follow it again: make dag-run DATE={ds} MODE={mode}")
+        _say(f"To stop it, mark it as failed: {_page(run_id)}")
+        raise
     instances = _instances(api, run_id)
     problems = [
         *_failures(instances, run_id),
@@ -54,12 +59,17 @@ def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Sta
     return [Stage(task, seconds=instances[task]["duration"] or 0.0) for task in expected]
 
 
-def dates(first: date, last: date) -> Iterator[date]:
-    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run."""
+def dates(first: date, last: date, today: date) -> Iterator[date]:
+    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run.
+
+    `today` is that of UTC.
+    """
     if first > last:
         raise InputError(f"FROM={first} is after TO={last}")
     if first < FIRST_DATE:
         raise InputError(f"{first} is before {FIRST_DATE}, the DAG's start: no task would be made")
+    if last > today:
+        raise InputError(f"{last} is after today, {today} (UTC): its run would wait for that day, and others for it")
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
@@ -72,16 +82,26 @@ def _configuration(core: CoreV1Api, ds: date, mode: Mode) -> dict[str, Any]:
     return {"mode": mode}
 
 
-def _start(api: AirflowApi, ds: date, configuration: Mapping[str, Any]) -> str:
-    """Have the date's run begin, from the start; its id."""
+def start_run(api: AirflowApi, ds: date, configuration: Mapping[str, Any]) -> str:
+    """Have the date's run begin, from the start; its id. One that does the same and is under way is left to it.
+
+    Raises ClusterError when one with other parameters is under way.
+    """
     midnight = datetime(ds.year, ds.month, ds.day, tzinfo=UTC).isoformat()
     found = api.get(f"dags/{DAG}/dagRuns", logical_date_gte=midnight, logical_date_lte=midnight)["dag_runs"]
     for run in found:
         run_id: str = run["dag_run_id"]
+        is_same = _does(run, configuration)
         if run["state"] not in ENDED:
+            if not is_same:
+                has, wanted = _given(run["conf"]), _given(configuration)
+                raise ClusterError(
+                    f"{run_id} is under way with other parameters ({has}, not {wanted}): wait for its end, or mark it "
+                    f"as failed, and try again: {_page(run_id)}"
+                )
             _say(f"{run_id} is under way")
             return run_id
-        if _does(run, configuration):
+        if is_same:
             api.post(_path(run_id, "clear"), {"dry_run": False})
             _say(f"{run_id} begins again")
             return run_id
@@ -99,22 +119,34 @@ def _does(run: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
     return not others and has["mode"] == configuration["mode"] and has["force"] >= configuration.get("force", False)
 
 
-def _follow(api: AirflowApi, run_id: str) -> None:
-    """Say each change of a task's state until the run has ended."""
+def _given(configuration: Mapping[str, Any] | None) -> str:
+    return ", ".join(f"{name}={value}" for name, value in (configuration or {}).items()) or "none given"
+
+
+def follow_run(api: AirflowApi, run_id: str) -> None:
+    """Say each change of a task's state until the run has ended. Raises ClusterError when Airflow is out of reach."""
     seen: dict[str, tuple[str | None, int]] = {}
+    is_told = False
     started = time.monotonic()
     while True:
         state = api.get(_path(run_id))["state"]
+        if state == "queued" and not is_told and (first := _under_way(api)):
+            _say(f"it waits for its turn: {', '.join(first)} is under way")
+            is_told = True
         for task, instance in _instances(api, run_id).items():
             now = (instance["state"], instance["try_number"])
             if instance["state"] and seen.get(task) != now:
                 seen[task] = now
                 again = f" (try {now[1]})" if now[1] > 1 else ""
-                took = f" after {instance['duration']:.0f} s" if instance["state"] in ENDED else ""
+                took = f" after {instance['duration'] or 0:.0f} s" if instance["state"] in ENDED else ""
                 _say(f"{time.monotonic() - started:5.0f} s  {task:<18} {instance['state']}{again}{took}")
         if state in ENDED:
             return
         time.sleep(POLL_SECONDS)
+
+
+def _under_way(api: AirflowApi) -> list[str]:
+    return [run["dag_run_id"] for run in api.get(f"dags/{DAG}/dagRuns", state="running")["dag_runs"]]
 
 
 def _instances(api: AirflowApi, run_id: str) -> dict[str, dict[str, Any]]:
@@ -124,10 +156,13 @@ def _instances(api: AirflowApi, run_id: str) -> dict[str, dict[str, Any]]:
 def _failures(instances: Mapping[str, Mapping[str, Any]], run_id: str) -> Iterator[str]:
     for task, instance in instances.items():
         if instance["state"] == "failed":
-            where = f"http://127.0.0.1:8080/dags/{DAG}/runs/{quote(run_id)}/tasks/{task}"
-            yield f"{task} failed; its log: {where}"
+            yield f"{task} failed; its log: {_page(run_id)}/tasks/{task}"
         elif instance["state"] != "success":
             yield f"{task}: {instance['state']}"
+
+
+def _page(run_id: str) -> str:
+    return f"http://127.0.0.1:8080/dags/{DAG}/runs/{quote(run_id)}"
 
 
 def _path(run_id: str, what: str = "") -> str:
@@ -158,16 +193,15 @@ def main(
     """Run the DAG for each date, ascending; stop at the first that fails. Print what the last one published."""
     started = time.monotonic()
     try:
-        wanted = list(dates(first.date(), (last or first).date()))
+        wanted = list(dates(first.date(), (last or first).date(), datetime.now(UTC).date()))
         with connected() as client:
             core = CoreV1Api(client)
-            with airflow_api(core) as api:
-                for ds in wanted:
+            for ds in wanted:
+                with airflow_api(core) as api:  # anew for each: one is signed in for a day at most
                     stages = run_date(api, core, ds, mode)
-                    _say(f"{ds} is done after {time.monotonic() - started:.0f} s")
+                _say(f"{ds} is done after {time.monotonic() - started:.0f} s")
             print_outcome(_outcome(core, wanted[-1], stages))
     except KeyboardInterrupt:
-        _say("The run goes on in the cluster; http://127.0.0.1:8080 shows it")
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
         _say(f"error: {error}")

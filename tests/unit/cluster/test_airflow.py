@@ -26,6 +26,17 @@ def test_what_is_read_is_asked_for_again_while_the_server_or_its_database_is_awa
     assert api(*away, httpx.Response(200, json={"dags": []})).get("dags") == {"dags": []}
 
 
+def test_who_signs_in_waits_too_while_the_server_is_starting() -> None:
+    airflow = api(
+        httpx.RemoteProtocolError("Server disconnected without sending a response."),
+        httpx.Response(201, json={"access_token": "t"}),
+        httpx.Response(200, json={"dags": []}),
+    )
+    airflow.sign_in("admin", "secret")
+
+    assert airflow.get("dags") == {"dags": []}
+
+
 def test_what_changes_something_is_sent_once() -> None:
     with pytest.raises(ClusterError, match="Airflow does not answer: refused"):
         api(httpx.ConnectError("refused"), httpx.Response(200)).post("dags/a/dagRuns", {})

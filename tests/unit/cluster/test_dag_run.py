@@ -1,16 +1,30 @@
-"""Which dates a backfill runs, and what becomes of a run that a date has already."""
+"""Which dates a backfill runs, what becomes of a run that a date has already, and what is said of one under way."""
 
 from datetime import date
 from typing import Any
 
+import httpx
 import pytest
 
-from user_analytics.cluster.dag_run import FIRST_DATE, _does, _failures, dates
-from user_analytics.errors import InputError
+from user_analytics.cluster.airflow import AirflowApi
+from user_analytics.cluster.dag_run import FIRST_DATE, _does, _failures, dates, follow_run, start_run
+from user_analytics.errors import ClusterError, InputError
+
+TODAY = date(2026, 1, 2)
+
+
+def airflow(**answers: list[Any]) -> AirflowApi:
+    """An API that gives, by the last part of a path, one answer after the other, and the last one for ever."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        left = answers[request.url.path.rpartition("/")[2]]
+        return httpx.Response(200, json=left.pop(0) if len(left) > 1 else left[0])
+
+    return AirflowApi(httpx.Client(base_url="http://airflow/api/v2/", transport=httpx.MockTransport(answer)))
 
 
 def test_dates_are_run_in_ascending_order_with_both_ends() -> None:
-    assert list(dates(date(2010, 12, 30), date(2011, 1, 2))) == [
+    assert list(dates(date(2010, 12, 30), date(2011, 1, 2), TODAY)) == [
         date(2010, 12, 30),
         date(2010, 12, 31),
         date(2011, 1, 1),
@@ -20,12 +34,18 @@ def test_dates_are_run_in_ascending_order_with_both_ends() -> None:
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(InputError, match="FROM=2010-12-08 is after TO=2010-12-07"):
-        dates(date(2010, 12, 8), date(2010, 12, 7))
+        dates(date(2010, 12, 8), date(2010, 12, 7), TODAY)
 
 
 def test_a_date_before_the_dag_s_start_is_refused_since_its_run_would_be_green_without_a_task() -> None:
     with pytest.raises(InputError, match="2010-11-30 is before 2010-12-01"):
-        dates(date(2010, 11, 30), FIRST_DATE)
+        dates(date(2010, 11, 30), FIRST_DATE, TODAY)
+
+
+def test_a_date_to_come_is_refused_since_its_run_would_wait_and_let_no_other_begin() -> None:
+    assert list(dates(TODAY, TODAY, TODAY)) == [TODAY]
+    with pytest.raises(InputError, match="2026-01-03 is after today, 2026-01-02"):
+        dates(TODAY, date(2026, 1, 3), TODAY)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +73,50 @@ def test_failures_name_the_task_and_where_its_log_is() -> None:
         "publish failed; its log: http://127.0.0.1:8080/dags/user_analytics_dag/runs/manual__2010-12-08T00%3A00/tasks/publish",
         "views: upstream_failed",
     ]
+
+
+def a_run(**changes: Any) -> dict[str, Any]:
+    return {"dag_run_id": "a", "state": "running", "conf": {"mode": "full"}, **changes}
+
+
+def test_a_run_under_way_that_does_what_is_wanted_is_followed() -> None:
+    api = airflow(dagRuns=[{"dag_runs": [a_run()]}])
+
+    assert start_run(api, date(2010, 12, 8), {"mode": "full"}) == "a"
+
+
+def test_a_run_under_way_that_does_something_else_is_not_taken_for_what_is_wanted() -> None:
+    api = airflow(dagRuns=[{"dag_runs": [a_run()]}])
+
+    with pytest.raises(ClusterError, match=r"a is under way with other parameters \(mode=full, not mode=incremental\)"):
+        start_run(api, date(2010, 12, 8), {"mode": "incremental"})
+
+
+def instances(**changes: Any) -> dict[str, Any]:
+    return {"task_instances": [{"task_id": "views", "try_number": 1, "duration": 2.0, **changes}]}
+
+
+def test_a_run_that_waits_for_its_turn_says_once_for_which(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("user_analytics.cluster.dag_run.POLL_SECONDS", 0)
+    waiting, done = a_run(state="queued"), a_run(state="success")
+    api = airflow(
+        a=[waiting, waiting, done],
+        dagRuns=[{"dag_runs": [a_run(dag_run_id="scheduled__2026-01-01")]}],
+        taskInstances=[instances(state=None), instances(state=None), instances(state="success")],
+    )
+
+    follow_run(api, "a")
+
+    said = capsys.readouterr().err
+    assert said.count("it waits for its turn: scheduled__2026-01-01 is under way") == 1
+    assert "views              success after 2 s" in said
+
+
+def test_a_task_that_failed_before_it_began_is_told_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    api = airflow(a=[a_run(state="failed")], taskInstances=[instances(state="failed", duration=None)])
+
+    follow_run(api, "a")
+
+    assert "failed after 0 s" in capsys.readouterr().err
