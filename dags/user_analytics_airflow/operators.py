@@ -79,16 +79,10 @@ class StageOperator(_ManifestOperator, KubernetesPodOperator):
     template_fields_renderers = {**KubernetesPodOperator.template_fields_renderers, "job": "yaml"}  # noqa: RUF012
     template_ext = (".yaml",)
 
-    def __init__(
-        self, *, manifest: str, startup_timeout_seconds: int, links: Sequence[BaseOperatorLink] = (), **options: Any
-    ) -> None:
+    def __init__(self, *, manifest: str, links: Sequence[BaseOperatorLink] = (), **options: Any) -> None:
         super().__init__(
             name=f"{manifest}-{{{{ ds_nodash }}}}",
             base_container_name=manifest,
-            startup_timeout_seconds=startup_timeout_seconds,
-            startup_check_interval_seconds=1,
-            log_events_on_failure=True,
-            log_pod_spec_on_failure=False,
             # the reason of what ends before its log is read
             termination_message_policy="FallbackToLogsOnError",
             **options,
@@ -109,17 +103,8 @@ class StageOperator(_ManifestOperator, KubernetesPodOperator):
 class SparkApplicationOperator(_ManifestOperator, SparkKubernetesOperator):
     """A Spark application, run by the Spark Operator; its driver's log becomes the task's."""
 
-    def __init__(self, *, manifest: str, startup_timeout_seconds: int, **options: Any) -> None:
-        super().__init__(
-            name=manifest,
-            application_file=f"{manifest}.yaml",
-            random_name_suffix=True,
-            startup_timeout_seconds=startup_timeout_seconds,
-            startup_check_interval_seconds=1,
-            log_events_on_failure=True,
-            log_pod_spec_on_failure=False,
-            **options,
-        )
+    def __init__(self, *, manifest: str, **options: Any) -> None:
+        super().__init__(name=manifest, application_file=f"{manifest}.yaml", random_name_suffix=True, **options)
         self.manifest = manifest
         self._labels: dict[str, str] = {}
 
@@ -210,6 +195,9 @@ def _common(manifest: str, deployment: Deployment) -> dict[str, Any]:
         "namespace": parameters["namespace"],
         "params": parameters,
         "startup_timeout_seconds": deployment.startup_timeout_seconds,
+        "startup_check_interval_seconds": 1,
+        "log_events_on_failure": True,
+        "log_pod_spec_on_failure": False,
         "execution_timeout": timedelta(seconds=deployment.execution_timeout_seconds),
         "retries": deployment.retries,
         "retry_delay": timedelta(seconds=deployment.retry_delay_seconds),
