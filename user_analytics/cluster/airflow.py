@@ -116,6 +116,8 @@ def main() -> int:
     except UserAnalyticsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -22,6 +22,8 @@ def main(arguments: list[str]) -> int:
     except UserAnalyticsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
         found = True
         yield from named(api, run.name, lines)
     if not found:
-        yield "Every part is well, and no run has failed."
+        yield "No server's pod has a problem, and no run has failed."
     yield _heading("Warnings of the last hour, the latest last")
     yield from list(_warnings(core, now - WARNINGS_OF)) or ["None."]
 
@@ -166,6 +166,8 @@ def main(
     except UserAnalyticsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
 
 
 def _print(text: Iterable[str]) -> None:

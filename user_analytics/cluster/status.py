@@ -171,6 +171,8 @@ def main() -> int:
     except (UserAnalyticsError, OSError) as error:
         print(f"cluster: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    except KeyboardInterrupt:
+        return 130
     console.print(rendered(status, datetime.now(UTC)))
     return 0 if status.is_ready() else 1
 

@@ -81,7 +81,7 @@ def test_a_pod_is_found_by_its_name(cluster: Cluster) -> None:
 def test_without_problems_it_says_so(cluster: Cluster) -> None:
     first, *_, last = problems(cluster.client, 10, NOW)
 
-    assert (first, last) == ("Every part is well, and no run has failed.", "None.")
+    assert (first, last) == ("No server's pod has a problem, and no run has failed.", "None.")
 
 
 def event(minute: int = 5, **changes: object) -> CoreV1Event:
