@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
@@ -79,7 +80,8 @@ class ServerCluster:
         for name, folder in self.volumes.items():
             folder.mkdir(parents=True)
             (folder / "content").write_text(f"{name} before")
-            self.make(_server(name), _volume(name, folder), _claim(name))
+        objects = [(_server(name), _volume(name, folder), _claim(name)) for name, folder in self.volumes.items()]
+        self.make(*chain.from_iterable(objects))
         self.kubelet.start()
         return self
 
@@ -90,9 +92,8 @@ class ServerCluster:
         self.api.kubectl("delete", "persistentvolume", "--all", "--force")
 
     def make(self, *bodies: dict[str, Any]) -> None:
-        for body in bodies:
-            done = self.api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump(body))
-            assert done.returncode == 0, done.stderr
+        done = self.api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump_all(bodies))
+        assert done.returncode == 0, done.stderr
 
     def make_pod_at_work(self) -> None:
         """A pod of the pipeline, which keeps the servers from being stopped."""

@@ -70,8 +70,13 @@ def test_a_second_command_is_refused_naming_the_first(holder: Holder) -> None:
     ids=["cluster-up", "cluster-down", "backup", "restore"],
 )
 def test_it_is_refused_before_it_does_anything(
-    holder: Holder, command: Callable[[Path], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    holder: Holder,
+    command: Callable[[Path], int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PATH", "")  # if it were not refused, it would find no program to do something with
     assert command(tmp_path) == 1
 
     assert capsys.readouterr().err.splitlines() == [
