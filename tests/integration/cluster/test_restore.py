@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Timer
 from typing import BinaryIO
@@ -260,6 +260,24 @@ def test_servers_that_a_killed_backup_left_stopped_are_started(cluster: ServerCl
     cluster.scale(0)
 
     assert restore.resume(cluster.client) == "started the servers, which a backup or restore had stopped"
+    assert all_is_as_before(cluster)
+
+
+def test_servers_that_someone_started_in_between_are_stopped_before_a_volume_is_put_back(
+    cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.volumes["postgres"].with_name("postgres.new").mkdir()
+    seen = []
+    settle = volumes.settle
+
+    def look_and_settle(folders: Sequence[str]) -> None:
+        seen.append(cluster.pods())
+        settle(folders)
+
+    monkeypatch.setattr(volumes, "settle", look_and_settle)
+
+    assert restore.resume(cluster.client)
+    assert seen == [{}]
     assert all_is_as_before(cluster)
 
 
