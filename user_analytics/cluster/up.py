@@ -147,6 +147,9 @@ def main() -> int:
     except (UserAnalyticsError, OSError) as error:
         _say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        _say("Interrupted: `make cluster-up` goes on from here")
+        return 130
 
 
 def _go_up() -> int:

@@ -98,3 +98,16 @@ def test_a_cluster_that_does_not_answer_ends_the_step_with_a_message(
 
     assert up.main() == 1
     assert "secrets: the cluster does not answer: " in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_it_saying_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(up, "steps", lambda: [up.Step("node", interrupt)])
+
+    assert up.main() == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "Interrupted: `make cluster-up` goes on from here"
