@@ -25,28 +25,38 @@ CONTEXT = f"kind-{CLUSTER}"
 # kind's own network; all kind clusters of the machine share it.
 NETWORK = "kind"
 START_SECONDS = 300.0
+READY_SECONDS = 60
+DEFAULT_CLASS = r"{.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}"
+# Mounted into the nodes that are made here, from their first moment on. Others, of kind alone, lack it.
+OURS = "/kind/made-by-cluster-up"
 # A file of the node that is written once kind is done with it.
 COMPLETE = "/kind/complete"
 STALE_LOCK_SECONDS = 60.0
 # How podman and docker say that there is no such container, or no such file in it.
-ABSENT = ("no such", "does not exist", "could not find")
+ABSENT = (
+    "no such container",
+    "no such object",
+    "does not exist",
+    "could not be found on container",
+    "could not find the file",
+)
 
 
 def node_state() -> str | None:
-    """The state of the node's container, as `running` or `exited`; None when there is none."""
-    found = run("container", "inspect", "--format", "{{.State.Status}}", NODE, check=False)
-    return found.stdout.strip() if found.returncode == 0 else None
+    """The state of the node's container, as `running` or `exited`; None when there is none. Raises ClusterError."""
+    state = _look("container", "inspect", "--format", "{{.State.Status}}", NODE)
+    return state and state.strip()
 
 
 def is_complete() -> bool:
-    """Whether there is a node that was made to the end, running or not. Only another one may be made anew.
+    """Whether there is a node that was made to the end, running or not. Raises ClusterError."""
+    return _look("cp", f"{NODE}:{COMPLETE}", "-") is not None
 
-    Raises ClusterError when the engine cannot tell: to take that for a no would cost a cluster its data.
-    """
-    looked = run("cp", f"{NODE}:{COMPLETE}", "-", check=False)
-    if looked.returncode != 0 and not any(words in looked.stderr.lower() for words in ABSENT):
-        raise ClusterError(f"{engine()} cannot tell what there is of {NODE}:\n{looked.stderr.strip()}")
-    return looked.returncode == 0
+
+def is_foreign() -> bool:
+    """Whether there is a node that was not made here, but by kind alone. Raises ClusterError."""
+    mounts = _look("container", "inspect", "--format", "{{range .Mounts}}{{println .Destination}}{{end}}", NODE)
+    return mounts is not None and OURS not in mounts.split()
 
 
 def connect() -> ApiClient:
@@ -69,7 +79,29 @@ def node_ports() -> dict[int, int]:
 def create(image: str) -> None:
     """Make the cluster and wait until its node is ready; what an earlier try left goes first. Raises ClusterError."""
     delete()
-    _kind("create", "cluster", "--config", str(CONFIGURATION), "--image", image, "--wait", "180s")
+    configuration = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    [node] = configuration["nodes"]
+    node["extraMounts"] = [{"hostPath": os.devnull, "containerPath": OURS, "readOnly": True}]
+    command = ("create", "cluster", "--config", "-", "--image", image, "--wait", "180s")
+    _kind(*command, standard_input=yaml.safe_dump(configuration))
+    run("exec", NODE, "touch", COMPLETE)
+
+
+def adopt() -> None:
+    """Take over a cluster that kind alone made, as it is. Raises ClusterError when it is not whole."""
+    start()
+    missing = ""
+    if _kubectl("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_SECONDS}s").returncode != 0:
+        missing = "its node is not ready"
+    elif "true" not in _kubectl("get", "storageclass", f"--output=jsonpath={DEFAULT_CLASS}").stdout:
+        missing = "it has no default StorageClass"
+    if missing:
+        raise ClusterError(
+            f"the cluster {CLUSTER}, which `make cluster-up` did not make, is not whole: {missing}. "
+            "`make cluster-down` removes it with all data"
+        )
+    _unlock_kubeconfig()
+    _kind("export", "kubeconfig", "--name", CLUSTER)
     run("exec", NODE, "touch", COMPLETE)
 
 
@@ -120,9 +152,26 @@ def name_image(reference: str, other: str) -> None:
     run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, other)
 
 
+def _look(*arguments: str) -> str | None:
+    """What the engine says of the node, or None when that is not there.
+
+    Raises ClusterError when it cannot tell: to take that for a no would cost a cluster its data.
+    """
+    looked = run(*arguments, check=False)
+    if looked.returncode == 0:
+        return looked.stdout
+    if any(words in looked.stderr.lower() for words in ABSENT):
+        return None
+    raise ClusterError(f"{engine()} cannot tell what there is of {NODE}:\n{looked.stderr.strip()}")
+
+
 def _answers() -> bool:
-    command = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s", "get", "--raw=/readyz")
-    return run("exec", NODE, *command, check=False).returncode == 0
+    return _kubectl("--request-timeout=10s", "get", "--raw=/readyz").returncode == 0
+
+
+def _kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The node's own, which needs nothing of this machine."""
+    return run("exec", NODE, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *arguments, check=False)
 
 
 def _unlock_kubeconfig() -> None:
@@ -134,11 +183,13 @@ def _unlock_kubeconfig() -> None:
                 lock.unlink()
 
 
-def _kind(*arguments: str) -> None:
+def _kind(*arguments: str, standard_input: str | None = None) -> None:
     if engine() == "podman" and os.geteuid() != 0 and not os.environ.get("XDG_RUNTIME_DIR"):
         raise ClusterError("rootless podman needs XDG_RUNTIME_DIR: log in anew, or run as root")
     command = [str(program_file("kind")), *arguments]
-    done = subprocess.run(command, env=kind_environment(), capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(  # noqa: S603
+        command, input=standard_input, env=kind_environment(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         tail = "\n".join(done.stderr.splitlines()[-25:])
         raise ClusterError(f"kind {' '.join(arguments[:2])} failed:\n{tail}")

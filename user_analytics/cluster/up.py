@@ -83,6 +83,9 @@ def _node() -> str:
     if kind.is_complete():
         kind.start()
         return ""
+    if kind.is_foreign():
+        kind.adopt()
+        return "taken over, as kind had made it"
     image = os.environ.get("NODE_IMAGE")
     if not image:
         build(node_image())

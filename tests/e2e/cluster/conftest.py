@@ -14,13 +14,13 @@ from user_analytics.cluster.kind import connect
 DATE = "2010-12-08"
 
 
-# By file: one wants no cluster yet, the other leaves servers that have just started.
-FIRST, LAST = "test_going_up", "test_restart"
+# By file: these want no cluster yet, and the last leaves servers that have just started.
+FIRST, SECOND, LAST = "test_taking_over", "test_going_up", "test_restart"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests on one cluster in an order that suits all of them."""
-    items.sort(key=lambda item: {FIRST: 0, LAST: 2}.get(item.path.stem, 1))
+    items.sort(key=lambda item: {FIRST: 0, SECOND: 1, LAST: 3}.get(item.path.stem, 2))
 
 
 @pytest.fixture(scope="session")

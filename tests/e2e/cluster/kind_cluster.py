@@ -67,10 +67,10 @@ class Pod(NamedTuple):
         return self.labels["sparkoperator.k8s.io/app-name"]
 
 
-def kill_make(*arguments: str, at: str, seconds: float = 0) -> None:
+def kill_make(*arguments: str, at: str, seconds: float = 0, once: Callable[[], bool] = lambda: True) -> None:
     """Start a target and end all its processes at once, some seconds after the line `at` of what it says.
 
-    Fails the test when it ends without having said that.
+    From there on it also waits until `once` is true. Fails the test when the target ends before.
     """
     with subprocess.Popen(
         ["make", *arguments],
@@ -89,6 +89,8 @@ def kill_make(*arguments: str, at: str, seconds: float = 0) -> None:
                 break
         else:
             pytest.fail(f"make {' '.join(arguments)} ended before {at!r}:\n{''.join(said)}", pytrace=False)
+        while not once():
+            assert process.poll() is None, f"make {' '.join(arguments)} ended too early"
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -1,4 +1,4 @@
-"""What becomes of a node that is there already: one that was made to the end holds data, and is never made anew."""
+"""What becomes of a node that is there already: only one that `make cluster-up` left half made is made anew."""
 
 import shutil
 import subprocess
@@ -30,20 +30,45 @@ def _no_other_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_IMAGE", "another")
 
 
-@pytest.fixture
-def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def a_node(monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[str]:
     """A container in place of the node; no Kubernetes ever answers in it."""
     name = f"user-analytics-test-{uuid.uuid4().hex}"
     monkeypatch.setattr(kind, "NODE", name)
-    run("run", "--detach", "--network", "none", "--name", name, own_base_image(), "sleep", "600")
-    run("exec", name, "mkdir", "/kind")
+    run("run", "--detach", "--network", "none", "--name", name, *options, own_base_image(), "sleep", "600")
+    run("exec", name, "mkdir", "--parents", "/kind")
     yield name
     run("rm", "--force", "--time", "0", name)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One that `make cluster-up` began to make."""
+    yield from a_node(monkeypatch, "--volume", f"/dev/null:{kind.OURS}:ro")
+
+
+@pytest.fixture
+def foreign_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One of plain `kind create cluster`."""
+    yield from a_node(monkeypatch)
 
 
 def test_one_that_was_interrupted_is_made_anew(node: str) -> None:
     with pytest.raises(AssertionError, match="made anew"):
         up._node()
+
+
+def test_one_that_kind_alone_made_and_that_is_not_whole_is_an_error_and_stays(foreign_node: str) -> None:
+    with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
+        up._node()
+    assert kind.node_state() == "running"
+
+
+def test_one_that_kind_alone_made_and_that_was_stopped_is_started_and_stays(foreign_node: str) -> None:
+    run("stop", "--time", "0", foreign_node)
+
+    with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
+        up._node()
+    assert kind.node_state() == "running"
 
 
 def test_a_complete_one_whose_api_does_not_answer_is_an_error_and_stays(node: str) -> None:
@@ -74,7 +99,8 @@ def test_an_engine_that_cannot_tell_is_an_error_and_no_reason_to_make_it_anew(mo
         up._node()
 
 
-def test_without_one_there_is_none_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_one_there_is_none_to_keep_and_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kind, "NODE", "user-analytics-test-none")
 
-    assert not kind.is_complete()
+    with pytest.raises(AssertionError, match="made anew"):
+        up._node()
