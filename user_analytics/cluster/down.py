@@ -20,13 +20,18 @@ def main() -> int:
             go_programs.build("kind")
             kind.delete()
             kind.delete_network()
-            remove_abandoned_builds(own_base_image())
+            if remove_abandoned_builds(own_base_image()) is None:
+                _say("Images are being built: what killed builds left stays until `make cluster-down` runs without.")
             remove_abandoned()
     except (UserAnalyticsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        _say(f"error: {error}")
         return 1
-    print("The cluster is gone; images and caches stay.", file=sys.stderr)  # noqa: T201
+    _say("The cluster is gone; images and caches stay.")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

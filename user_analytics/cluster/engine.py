@@ -1,11 +1,13 @@
 """The container engine: podman, or docker where podman is not installed."""
 
+import fcntl
 import json
 import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -54,7 +56,7 @@ def build_image(
     for name, value in labels.items():
         command += ["--label", f"{name}={value}"]
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
+    with _store_locked(fcntl.LOCK_SH), log.open("wb") as output:
         done = subprocess.run(  # noqa: S603
             [*command, str(context)], stdout=output, stderr=subprocess.STDOUT, check=False
         )
@@ -63,14 +65,22 @@ def build_image(
         raise ClusterError(f"cannot build {reference} ({log} has all of it):\n{tail}")
 
 
-def remove_abandoned_builds(base: str) -> list[str]:
+def remove_abandoned_builds(base: str) -> list[str] | None:
     """Remove the containers, with their mounts, of builds on image `base` that were killed; their names.
 
-    docker's daemon does so by itself.
+    None, and nothing is removed, while anybody builds: podman does not tell whose a container is. docker's daemon
+    removes them by itself.
     """
     if engine() != "podman" or not has_image(base):
         return []
-    layers = _layers(base)
+    try:
+        with _store_locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return _remove_builds(_layers(base))
+    except BlockingIOError:
+        return None
+
+
+def _remove_builds(layers: list[str]) -> list[str]:
     removed = []
     for container in json.loads(run("ps", "--all", "--external", "--format", "json").stdout):
         # a container of podman's own has a process or had one; one of a build is storage alone
@@ -78,6 +88,20 @@ def remove_abandoned_builds(base: str) -> list[str]:
             run("rm", "--force", container["Id"])
             removed.extend(container["Names"])
     return removed
+
+
+@contextmanager
+def _store_locked(operation: int) -> Iterator[None]:
+    """Hold a lock on podman's store, which all checkouts of a user share. Who builds shares it with others who do."""
+    if engine() != "podman":
+        yield
+        return
+    descriptor = os.open(run("info", "--format", "{{.Store.GraphRoot}}").stdout.strip(), os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _layers(image: str) -> list[str]:
