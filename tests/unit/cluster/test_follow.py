@@ -116,11 +116,14 @@ def test_a_failure_is_told_in_the_cluster_s_words(followed: Followed) -> None:
     assert run.problem in {"it reached its backoff limit", "no driver pod"}
 
 
-def test_a_lost_pod_whose_loss_the_cluster_tells_late_is_a_failure_with_what_took_it(followed: Followed) -> None:
+def test_a_lost_pod_whose_loss_the_cluster_tells_late_is_a_failure_with_what_took_it(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "WAIT_SECONDS", 4.0)
     followed.run_pod()
 
     def lose() -> None:
-        time.sleep(1.5)  # it ran for longer than a start may take
+        time.sleep(4.5)  # it ran for longer than a start may take
         followed.lose_pod()
         Timer(0.3, followed.end, [False]).start()
 
