@@ -12,6 +12,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.forward import forwarded
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
@@ -114,7 +115,7 @@ def main() -> int:
         with connected() as client:
             print(f"{AIRFLOW_USER} {airflow_password(CoreV1Api(client))}")  # noqa: T201
     except UserAnalyticsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -12,6 +12,7 @@ from user_analytics import __version__
 from user_analytics.cluster import backup_folder, restore, servers, volumes
 from user_analytics.cluster.backup_folder import BackedUpVolume, Backup
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.sole_command import sole_command
 from user_analytics.errors import UserAnalyticsError
 
@@ -28,7 +29,7 @@ def back_up(folders: Mapping[str, str], to: Path) -> Backup:
             size, sha256 = volumes.send(folder, file)
             backup_folder.to_disk(file)
         copied[name] = BackedUpVolume(size=size, sha256=sha256)
-        _say(f"{name}: {size / 1e6:,.1f} MB in {time.monotonic() - started:.0f} s")
+        say(f"{name}: {size / 1e6:,.1f} MB in {time.monotonic() - started:.0f} s")
     backup = Backup(made=datetime.now(UTC).replace(microsecond=0), version=__version__, volumes=copied)
     backup_folder.complete(to, backup)
     return backup
@@ -37,7 +38,7 @@ def back_up(folders: Mapping[str, str], to: Path) -> Backup:
 def main(arguments: Sequence[str]) -> int:
     """Back up to the named folder; exit code 1 with a message when it cannot, 2 without a folder."""
     if len(arguments) != 1 or not arguments[0]:
-        _say("Name a folder: make backup TO=backups/2010-12-08")
+        say("Name a folder: make backup TO=backups/2010-12-08")
         return 2
     to = Path(arguments[0])
     try:
@@ -46,26 +47,22 @@ def main(arguments: Sequence[str]) -> int:
             with connected() as api:
                 _back_up_servers(api, to)
     except (UserAnalyticsError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
+        say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
         return 130
-    _say(f"{to} holds the backup; the servers run again.")
+    say(f"{to} holds the backup; the servers run again.")
     return 0
 
 
 def _back_up_servers(api: ApiClient, to: Path) -> None:
     restore.resume(api)
     folders = servers.folders(api)
-    _say(f"Stopping {', '.join(servers.NAMES)}")
+    say(f"Stopping {', '.join(servers.NAMES)}")
     with servers.stopped(api):
         back_up(folders, to)
     servers.wait_until_ready(api)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

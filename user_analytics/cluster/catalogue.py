@@ -14,6 +14,7 @@ from user_analytics.cluster.images import (
     wheel,
 )
 from user_analytics.cluster.kind_node import node_image
+from user_analytics.cluster.messages import say
 from user_analytics.errors import UserAnalyticsError
 
 
@@ -42,14 +43,14 @@ def main(arguments: Sequence[str]) -> int:
     images = every_image()
     unknown = [name for name in arguments if name not in images]
     if unknown:
-        print(f"no image is called {unknown[0]}; there are {', '.join(images)}", file=sys.stderr)  # noqa: T201
+        say(f"no image is called {unknown[0]}; there are {', '.join(images)}")
         return 2
     try:
         for name in arguments or images:
             built = build(images[name])
             print(f"{images[name].reference()}{'' if built else ' (unchanged)'}")  # noqa: T201
     except (UserAnalyticsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         return 1
     return 0
 

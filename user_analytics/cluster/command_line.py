@@ -9,6 +9,7 @@ from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.errors import UserAnalyticsError
 from user_analytics.spark.submit import local_environment
 
@@ -20,7 +21,7 @@ def main(arguments: list[str]) -> int:
             command = [str(Path(sys.executable).with_name("user-analytics")), *arguments]
             return subprocess.run(command, env=local_environment(settings, os.environ), check=False).returncode  # noqa: S603
     except UserAnalyticsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         return 130

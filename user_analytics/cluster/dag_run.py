@@ -4,7 +4,6 @@ A run is a deliberate act of a person: it publishes a date also where a later on
 runs never do.
 """
 
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +16,7 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.airflow import AirflowApi, airflow_api
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.report import REPORTS, fetch_report
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
@@ -46,8 +46,8 @@ def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Sta
     try:
         follow_run(api, run_id)
     except (KeyboardInterrupt, ClusterError):
-        _say(f"The run goes on in the cluster. To follow it again: make dag-run DATE={ds} MODE={mode}")
-        _say(f"To stop it, mark it as failed: {_page(run_id)}")
+        say(f"The run goes on in the cluster. To follow it again: make dag-run DATE={ds} MODE={mode}")
+        say(f"To stop it, mark it as failed: {_page(run_id)}")
         raise
     instances = _instances(api, run_id)
     problems = [
@@ -77,7 +77,7 @@ def _configuration(core: CoreV1Api, ds: date, mode: Mode) -> dict[str, Any]:
     with cluster_settings(core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
         newest = next(iter(publications(warehouse)), None)
     if mode == "full" and newest and newest.ds > ds:
-        _say(f"{newest.ds} is published; {ds} will be in its place, since it is asked for (force)")
+        say(f"{newest.ds} is published; {ds} will be in its place, since it is asked for (force)")
         return {"mode": mode, "force": True}
     return {"mode": mode}
 
@@ -99,17 +99,17 @@ def start_run(api: AirflowApi, ds: date, configuration: Mapping[str, Any]) -> st
                     f"{run_id} is under way with other parameters ({has}, not {wanted}): wait for its end, or mark it "
                     f"as failed, and try again: {_page(run_id)}"
                 )
-            _say(f"{run_id} is under way")
+            say(f"{run_id} is under way")
             return run_id
         if is_same:
             api.post(_path(run_id, "clear"), {"dry_run": False})
-            _say(f"{run_id} begins again")
+            say(f"{run_id} begins again")
             return run_id
         # a run keeps the parameters it was made with
         api.delete(_path(run_id))
-        _say(f"{run_id} had other parameters, and is replaced")
+        say(f"{run_id} had other parameters, and is replaced")
     made = api.post(f"dags/{DAG}/dagRuns", {"logical_date": midnight, "conf": configuration})
-    _say(f"{made['dag_run_id']} begins")
+    say(f"{made['dag_run_id']} begins")
     return str(made["dag_run_id"])
 
 
@@ -131,7 +131,7 @@ def follow_run(api: AirflowApi, run_id: str) -> None:
     while True:
         state = api.get(_path(run_id))["state"]
         if state == "queued" and not is_told and (first := _under_way(api)):
-            _say(f"it waits for its turn: {', '.join(first)} is under way")
+            say(f"it waits for its turn: {', '.join(first)} is under way")
             is_told = True
         for task, instance in _instances(api, run_id).items():
             now = (instance["state"], instance["try_number"])
@@ -139,7 +139,7 @@ def follow_run(api: AirflowApi, run_id: str) -> None:
                 seen[task] = now
                 again = f" (try {now[1]})" if now[1] > 1 else ""
                 took = f" after {instance['duration'] or 0:.0f} s" if instance["state"] in ENDED else ""
-                _say(f"{time.monotonic() - started:5.0f} s  {task:<18} {instance['state']}{again}{took}")
+                say(f"{time.monotonic() - started:5.0f} s  {task:<18} {instance['state']}{again}{took}")
         if state in ENDED:
             return
         time.sleep(POLL_SECONDS)
@@ -199,17 +199,13 @@ def main(
             for ds in wanted:
                 with airflow_api(core) as api:  # anew for each: one is signed in for a day at most
                     stages = run_date(api, core, ds, mode)
-                _say(f"{ds} is done after {time.monotonic() - started:.0f} s")
+                say(f"{ds} is done after {time.monotonic() - started:.0f} s")
             print_outcome(_outcome(core, wanted[-1], stages))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

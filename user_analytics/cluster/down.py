@@ -5,6 +5,7 @@ import sys
 from user_analytics.cluster import go_programs, kind
 from user_analytics.cluster.base_image import own_base_image
 from user_analytics.cluster.engine import remove_abandoned_builds
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.workspace import remove_abandoned
 from user_analytics.errors import UserAnalyticsError
@@ -21,17 +22,13 @@ def main() -> int:
             kind.delete()
             kind.delete_network()
             if remove_abandoned_builds(own_base_image()) is None:
-                _say("Images are being built: what killed builds left stays until `make cluster-down` runs without.")
+                say("Images are being built: what killed builds left stays until `make cluster-down` runs without.")
             remove_abandoned()
     except (UserAnalyticsError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
-    _say("The cluster is gone; images and caches stay.")
+    say("The cluster is gone; images and caches stay.")
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
 
 
 if __name__ == "__main__":

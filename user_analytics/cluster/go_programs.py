@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.versions import REQUIREMENTS, read_versions
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
@@ -112,7 +113,7 @@ def _sole_builder(module: str) -> Iterator[None]:
 def _compile(module: str, name: str, packages: Sequence[str], directory: str) -> None:
     version = module_version(module)
     command = ["go", "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", linker_flags(module, version)]
-    _say(f"Building {name} {version}")
+    say(f"Building {name} {version}")
     started = shown = time.monotonic()
     said: list[str] = []
     with subprocess.Popen(  # noqa: S603
@@ -128,10 +129,10 @@ def _compile(module: str, name: str, packages: Sequence[str], directory: str) ->
             said.append(line.rstrip())
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 shown = time.monotonic()
-                _say(f"  {name}: {len(said)} packages in {shown - started:.0f} s, now {line.strip()}")
+                say(f"  {name}: {len(said)} packages in {shown - started:.0f} s, now {line.strip()}")
     if process.returncode != 0:
         raise ClusterError(f"go cannot build {name} {version}:\n" + "\n".join(said[-15:]))
-    _say(f"Built {name} {version} in {time.monotonic() - started:.0f} s")
+    say(f"Built {name} {version} in {time.monotonic() - started:.0f} s")
 
 
 def _go(*arguments: str, module: str) -> subprocess.CompletedProcess[str]:
@@ -151,18 +152,14 @@ def _go(*arguments: str, module: str) -> subprocess.CompletedProcess[str]:
         raise ClusterError(f"go {' '.join(arguments)} failed for {module}:\n{error.stderr.strip()}") from error
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
 def main(arguments: Sequence[str]) -> int:
     """Build the named modules, or all; exit code 1 with a message when one cannot be built."""
     try:
         for module in arguments or sorted(folder.name for folder in MODULES.iterdir() if folder.is_dir()):
             if not build(module):
-                _say(f"Have {module} {module_version(module)}")
+                say(f"Have {module} {module_version(module)}")
     except (UserAnalyticsError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     return 0
 

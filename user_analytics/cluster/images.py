@@ -6,7 +6,6 @@ unchanged one is known without looking into it, and the project's version, which
 
 import hashlib
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from user_analytics import __version__
 from user_analytics.cluster import go_programs
 from user_analytics.cluster.base_image import base_image, ensure_base_image
 from user_analytics.cluster.engine import build_image, has_image, tag_image
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.cluster.wheel import build_wheel, wheel_identity
 from user_analytics.cluster.workspace import workspace
@@ -105,7 +105,7 @@ def _build(image: Image, reference: str) -> bool:
 def _timed(name: str, build: Callable[[], bool]) -> None:
     started = time.monotonic()
     if build():
-        _say(f"Built image {name} in {time.monotonic() - started:.0f} s")
+        say(f"Built image {name} in {time.monotonic() - started:.0f} s")
 
 
 def file_identities(folder: Path) -> list[str]:
@@ -170,7 +170,3 @@ def spark_jars(*pins: str) -> Part:
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201

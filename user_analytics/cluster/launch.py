@@ -1,6 +1,5 @@
 """Runs stages on the cluster from their manifests, in order, and follows each to its end: `make ingest` and so on."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated
@@ -15,6 +14,7 @@ from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.connection import connected, message
 from user_analytics.cluster.follow import follow
 from user_analytics.cluster.load import ensure_loaded
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.runs import KINDS
 from user_analytics.errors import ClusterError, SettingsError, UserAnalyticsError
 from user_analytics.render import MANIFESTS, SparkParameters, check, render
@@ -35,16 +35,16 @@ def launch(api: ApiClient, stage: str, ds: date, parameters: Mapping[str, object
         name = of_kind.create(api, body).name
     except ApiException as error:
         raise ClusterError(f"the cluster refuses {body['kind']} {stage}: {message(error)}") from error
-    _say(f"{body['kind']} {name}")
+    say(f"{body['kind']} {name}")
     try:
-        run = follow(api, of_kind, namespace, name, lambda line: _say(f"  {line}"))
+        run = follow(api, of_kind, namespace, name, lambda line: say(f"  {line}"))
     except KeyboardInterrupt:
-        _say(f"{name} goes on in the cluster, and `make cluster-logs APP={name}` shows it; to stop it:")
-        _say(f"  {of_kind.deletion(namespace, name)}")
+        say(f"{name} goes on in the cluster, and `make cluster-logs APP={name}` shows it; to stop it:")
+        say(f"  {of_kind.deletion(namespace, name)}")
         raise
     if run.has_failed:
         raise ClusterError(f"{name} failed: {run.problem or run.state}\n`make cluster-logs APP={name}` shows its log")
-    _say(f"{name} is done")
+    say(f"{name} is done")
 
 
 def launch_stages(api: ApiClient, parameters: Mapping[str, Mapping[str, str]], ds: date | None) -> date:
@@ -79,7 +79,7 @@ def stage_parameters(settings: Sequence[str], stages: Sequence[str]) -> dict[str
 def _latest_day(core: CoreV1Api) -> date:
     with cluster_settings(core, {"source"}) as settings:
         ds = latest_invoice_day(settings)
-    _say(f"DATE is not given: {ds}, the latest invoice day")
+    say(f"DATE is not given: {ds}, the latest invoice day")
     return ds
 
 
@@ -107,12 +107,8 @@ def main(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`make load-data`: a purchases CSV into the cluster's Postgres, a reviews CSV into the lake under `landing/`."""
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, BinaryIO
@@ -10,6 +9,7 @@ from kubernetes.client import CoreV1Api
 
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
@@ -70,19 +70,15 @@ def main(
 ) -> None:
     """Load the named files into the cluster, or the sample when none is named."""
     if reviews is None and purchases is None:
-        _say("Neither REVIEWS nor PURCHASES is given: loading the sample")
+        say("Neither REVIEWS nor PURCHASES is given: loading the sample")
         reviews, purchases = Path(sample_file("movie_review")), Path(sample_file("user_purchase"))
     try:
         with connected() as api, cluster_settings(CoreV1Api(api), {"lake", "source"}) as settings:
             for line in load_files(settings, reviews, purchases):
-                _say(f"Loaded {line}")
+                say(f"Loaded {line}")
     except UserAnalyticsError as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

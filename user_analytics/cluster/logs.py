@@ -4,7 +4,6 @@ Of a named application, Job or pod: what the cluster says of it, and the end of 
 that is not ready and of the last runs that failed, and the warnings of the last hour.
 """
 
-import sys
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from kubernetes.client import ApiClient, ApiException, CoreV1Api, CoreV1Event, V1Pod
 
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.parts import pod_problem
 from user_analytics.cluster.runs import runs
 from user_analytics.cluster.secrets import JOBS, SERVERS
@@ -164,7 +164,7 @@ def main(
         with connected() as api:
             _print(named(api, name, lines) if name else problems(api, lines, datetime.now(UTC)))
     except UserAnalyticsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

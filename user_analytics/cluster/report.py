@@ -1,6 +1,5 @@
 """`make report`: writes the report of a date, in a Job, and copies its page into `build/reports`, for a browser."""
 
-import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.kind import CHECKOUT
 from user_analytics.cluster.launch import launch_stages, stage_parameters
+from user_analytics.cluster.messages import say
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store, open_store
@@ -49,7 +49,7 @@ def main(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
     typer.echo(file)
 

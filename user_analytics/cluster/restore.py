@@ -16,6 +16,7 @@ from kubernetes.client import ApiClient
 
 from user_analytics.cluster import accounts, backup_folder, servers, volumes
 from user_analytics.cluster.connection import connected, in_words
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError, UserAnalyticsError
@@ -32,7 +33,7 @@ def restore(api: ApiClient, source: Path) -> None:
     try:
         with in_words():
             for name, folder in folders.items():
-                _say(f"{name}: copying")
+                say(f"{name}: copying")
                 with backup_folder.archive(source, name).open("rb") as file:
                     volumes.receive(folder, file)
             volumes.place(paths)
@@ -72,7 +73,7 @@ def resume(api: ApiClient) -> str:
 
 
 def _start_on_new_volumes(api: ApiClient) -> None:
-    _say("Starting the servers on what is restored")
+    say("Starting the servers on what is restored")
     servers.start(api)
     servers.wait_until_ready(api)
     accounts.renew(api)
@@ -80,7 +81,7 @@ def _start_on_new_volumes(api: ApiClient) -> None:
 
 def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> Never:
     """Give the servers the volumes that they had before, and raise the reason."""
-    _say("The servers get back what they had before")
+    say("The servers get back what they had before")
     try:
         with in_words():
             servers.stop_at_once(api)
@@ -93,7 +94,7 @@ def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> N
             f"{why}. The servers did not get back what they had before; `make cluster-up` goes on with that: {error}"
         ) from reason
     if not isinstance(reason, Exception):
-        _say("Nothing is restored, and the servers have what they had before")
+        say("Nothing is restored, and the servers have what they had before")
         raise reason
     raise ClusterError(f"nothing is restored, and the servers have what they had before: {reason}") from reason
 
@@ -101,7 +102,7 @@ def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> N
 def main(arguments: Sequence[str]) -> int:
     """Restore from the named folder; exit code 1 with a message when it cannot, 2 without a folder."""
     if len(arguments) != 1 or not arguments[0]:
-        _say("Name a folder: make restore FROM=backups/2010-12-08")
+        say("Name a folder: make restore FROM=backups/2010-12-08")
         return 2
     source = Path(arguments[0])
     try:
@@ -109,23 +110,19 @@ def main(arguments: Sequence[str]) -> int:
             backup = backup_folder.read(source, servers.NAMES)
             with connected() as api:
                 resume(api)
-                _say(
+                say(
                     f"Stopping {', '.join(servers.NAMES)} to replace their data by that of "
                     f"{backup.made:%Y-%m-%d %H:%M} UTC"
                 )
                 restore(api, source)
     except (UserAnalyticsError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
+        say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
         return 130
-    _say(f"{source} is restored; the servers run again.")
+    say(f"{source} is restored; the servers run again.")
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from rich.text import Text
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.connection import connected
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
 from user_analytics.cluster.runs import Run, history, runs
@@ -169,7 +170,7 @@ def main() -> int:
         with connected() as api:
             status = read_status(api)
     except (UserAnalyticsError, OSError) as error:
-        print(f"cluster: {error}", file=sys.stderr)  # noqa: T201
+        say(f"cluster: {error}")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -24,6 +24,7 @@ from user_analytics.cluster.images import CHECKOUT, build
 from user_analytics.cluster.kind_node import node_image
 from user_analytics.cluster.load import ensure_loaded
 from user_analytics.cluster.load_data import load_sample_if_empty
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.releases import ensure_installed
 from user_analytics.cluster.secrets import ensure_secrets
 from user_analytics.cluster.sole_command import sole_command
@@ -148,10 +149,10 @@ def main() -> int:
         with sole_command("cluster-up"):
             return _go_up()
     except (UserAnalyticsError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("Interrupted: `make cluster-up` goes on from here")
+        say("Interrupted: `make cluster-up` goes on from here")
         return 130
 
 
@@ -159,19 +160,15 @@ def _go_up() -> int:
     started = time.monotonic()
     for step in steps():
         begun = time.monotonic()
-        _say(f"{step.name} …")
+        say(f"{step.name} …")
         try:
             result = step.do()
         except (UserAnalyticsError, OSError) as error:
-            _say(f"{step.name}: {error}")
+            say(f"{step.name}: {error}")
             return 1
-        _say(f"{step.name}: {result or 'ready'} ({time.monotonic() - begun:.0f} s)")
-    _say(f"The cluster is up after {time.monotonic() - started:.0f} s.")
+        say(f"{step.name}: {result or 'ready'} ({time.monotonic() - begun:.0f} s)")
+    say(f"The cluster is up after {time.monotonic() - started:.0f} s.")
     return 0
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

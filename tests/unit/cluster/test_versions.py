@@ -1,12 +1,14 @@
 """The file that pins versions, and the Go modules that are locked from it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from user_analytics.cluster.go_programs import MODULES, linker_flags, module_version, program_file, programs
-from user_analytics.cluster.versions import read_versions
+from user_analytics.cluster.versions import REQUIREMENTS, read_versions
 from user_analytics.errors import ClusterError
 
 EVERY_MODULE = sorted(folder.name for folder in MODULES.iterdir())
@@ -76,6 +78,13 @@ def test_the_linker_writes_the_version_where_kubernetes_looks_for_it() -> None:
 def test_a_name_that_is_no_module_is_refused() -> None:
     with pytest.raises(ClusterError, match="tiller is no folder of"):
         programs("tiller")
+
+
+def test_programs_are_built_before_any_package_is_installed() -> None:
+    command = [sys.executable, "-S", "-m", "user_analytics.cluster.go_programs", "tiller"]
+    done = subprocess.run(command, cwd=REQUIREMENTS.parent, capture_output=True, text=True, check=False)
+
+    assert done.stderr.startswith("error: tiller is no folder of")
 
 
 def _go_mod(module: str) -> str:
