@@ -1,6 +1,7 @@
 """Fixtures of the tests on the kind cluster; they run in one process, since there is one cluster."""
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,12 @@ FIRST, SECOND, LAST = "test_taking_over", "test_going_up", "test_restart"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests on one cluster in an order that suits all of them."""
     items.sort(key=lambda item: {FIRST: 0, SECOND: 1, LAST: 3}.get(item.path.stem, 2))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _terminated_as_interrupted() -> None:
+    """SIGTERM ends the tests as Ctrl-C does: they stop what they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

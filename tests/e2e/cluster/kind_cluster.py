@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,15 +73,7 @@ def kill_make(*arguments: str, at: str, seconds: float = 0, once: Callable[[], b
 
     From there on it also waits until `once` is true. Fails the test when the target ends before.
     """
-    with subprocess.Popen(
-        ["make", *arguments],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with _whole_make(*arguments, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
         said = []
         for line in process.stdout:
@@ -95,6 +88,26 @@ def kill_make(*arguments: str, at: str, seconds: float = 0, once: Callable[[], b
         os.killpg(process.pid, signal.SIGKILL)
 
 
+@contextmanager
+def _whole_make(*arguments: str, stderr: int) -> Iterator[subprocess.Popen[str]]:
+    """A target with all its processes in one group, which an exception ends: what is left of it keeps the lock."""
+    with subprocess.Popen(
+        ["make", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+
+
 class KindCluster:
     """The running cluster `user-analytics` of this machine."""
 
@@ -104,19 +117,12 @@ class KindCluster:
 
     def make(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a target to its end; fails the test when it does not exit with 0, unless `check` is off."""
-        done = subprocess.run(
-            ["make", *arguments],
-            cwd=ROOT,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=MAKE_SECONDS,
-            check=False,
-        )
-        if check and done.returncode != 0:
-            said = (done.stdout + done.stderr)[-4000:]
-            pytest.fail(f"make {' '.join(arguments)}: exit code {done.returncode}\n{said}", pytrace=False)
-        return done
+        with _whole_make(*arguments, stderr=subprocess.PIPE) as process:
+            output, errors = process.communicate(timeout=MAKE_SECONDS)
+        if check and process.returncode != 0:
+            said = (output + errors)[-4000:]
+            pytest.fail(f"make {' '.join(arguments)}: exit code {process.returncode}\n{said}", pytrace=False)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a target; what it says is in its standard output."""
