@@ -40,18 +40,20 @@ def every_image() -> dict[str, Image]:
 
 def main(arguments: Sequence[str]) -> int:
     """Build the named images, or all; exit code 1 with a message when one cannot be built, 2 for a wrong name."""
-    images = every_image()
-    unknown = [name for name in arguments if name not in images]
-    if unknown:
-        say(f"no image is called {unknown[0]}; there are {', '.join(images)}")
-        return 2
     try:
+        images = every_image()
+        unknown = [name for name in arguments if name not in images]
+        if unknown:
+            say(f"no image is called {unknown[0]}; there are {', '.join(images)}")
+            return 2
         for name in arguments or images:
             built = build(images[name])
             print(f"{images[name].reference()}{'' if built else ' (unchanged)'}")  # noqa: T201
     except (UserAnalyticsError, OSError) as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -27,6 +27,9 @@ def main() -> int:
     except (UserAnalyticsError, OSError) as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("Interrupted: `make cluster-down` goes on from here")
+        return 130
     say("The cluster is gone; images and caches stay.")
     return 0
 

@@ -161,6 +161,8 @@ def main(arguments: Sequence[str]) -> int:
     except (UserAnalyticsError, OSError) as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
