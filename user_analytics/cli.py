@@ -407,6 +407,7 @@ def clean_up_command(
         int | None,
         typer.Option(
             min=1,
+            max=36500,
             metavar="DAYS",
             help="Also delete raw data this old that is not published; default: RAW_RETENTION_DAYS or never.",
         ),

@@ -228,7 +228,7 @@ class LookerLink(JobParameters):
 class CleanUp(JobParameters):
     """Delete what no manifest names, what failed attempts left, and raw data that was kept long enough."""
 
-    raw_retention_days: Annotated[int, Field(ge=1)] | None = Field(
+    raw_retention_days: Annotated[int, Field(ge=1, le=36500)] | None = Field(
         None, description="days after which it deletes raw data that is not published; unset = never"
     )
 

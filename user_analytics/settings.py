@@ -130,7 +130,10 @@ class Settings(LogSettings):
     )
     lookback_days: int = Field(3, ge=0, le=3660, description="days before the date that an incremental run reads again")
     raw_retention_days: int | None = Field(
-        None, ge=1, description="days after which clean-up deletes raw data that is not published; unset = never"
+        None,
+        ge=1,
+        le=36500,
+        description="days after which clean-up deletes raw data that is not published; unset = never",
     )
     connect_timeout_seconds: float = Field(
         60, ge=0.1, le=86400, allow_inf_nan=False, description="how long to wait for a server that does not answer"

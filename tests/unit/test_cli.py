@@ -242,3 +242,10 @@ def test_a_model_that_was_put_into_the_lake_judges_under_the_version_that_is_pri
     assert version.startswith("tfidf-")
     assert version != packaged.version
     assert scored.stdout.splitlines()[1].endswith(",true")
+
+
+def test_a_retention_beyond_what_a_date_can_be_is_wrong_usage() -> None:
+    result = CliRunner().invoke(cli.app, ["clean-up", "--raw-retention-days", "36501"], env={"COLUMNS": "400"})
+
+    assert result.exit_code == 2
+    assert "--raw-retention-days': Input should be less than or equal to 36500" in result.stderr

@@ -74,6 +74,7 @@ def test_variables_of_other_software_are_left_alone(monkeypatch: pytest.MonkeyPa
         ("SOURCE_TIMEZONE", "Mars/Olympus"),
         ("MAX_QUARANTINE_RATIO", "1.5"),
         ("LOOKBACK_DAYS", "-1"),
+        ("RAW_RETENTION_DAYS", "36501"),
         ("BIGQUERY_ENDPOINT", "localhost:9050"),
         ("BIGQUERY_GRPC_ENDPOINT", "localhost:99999"),
         ("BIGQUERY_DATASET", "a.b"),

@@ -175,6 +175,11 @@ def test_a_malformed_value_is_refused_by_name(name: str, value: str) -> None:
         render("movie-review", DS, {name: value})
 
 
+def test_a_retention_beyond_what_a_date_can_be_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"raw_retention_days: .* less than or equal to 36500"):
+        render("clean-up", DS, {"raw_retention_days": "36501"})
+
+
 def test_executors_that_end_below_their_start_are_refused() -> None:
     with pytest.raises(SettingsError, match="max_executors must be at least executors"):
         render("movie-review", DS, {"executors": "4", "max_executors": "2"})
