@@ -1,6 +1,7 @@
 """
 Deletes what nobody needs any more: files that no manifest names, what failed attempts left, and with the parameter
-`raw_retention_days` of `clean-up` raw data that is older; never that of the published date or of the latest.
+`raw_retention_days` of `clean-up` raw data that is older; never that of dates that published rows come from, or of the
+latest.
 
 Finished Spark applications need no task: each goes from the cluster when its `time_to_live_seconds` are over.
 """

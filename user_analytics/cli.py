@@ -423,7 +423,7 @@ def clean_up_command(
     with _warehouse() as (settings, warehouse):
         store = open_store(settings)
         if days := raw_retention_days or settings.raw_retention_days:
-            remove_old_raw(store, now, timedelta(days=days), dates_in_use(publications(warehouse)))
+            remove_old_raw(store, now, timedelta(days=days), lambda: dates_in_use(publications(warehouse)))
         clean_up(store, now)
         remove_old_staging(warehouse, now - STAGING_LIFETIME)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from itertools import islice
+from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
 from user_analytics.errors import PublishRefused
@@ -58,9 +58,9 @@ def publications(warehouse: Warehouse) -> list[Publication]:
 
 
 def dates_in_use(published: Sequence[Publication]) -> frozenset[date]:
-    """Of publishes, newest first: the date of the newest, and of the full one that the increments since rest on."""
-    full = (each.ds for each in published if each.mode == "full")
-    return frozenset([*(each.ds for each in published[:1]), *islice(full, 1)])
+    """Of publishes, newest first: the dates from the newest to the last full one, whose rows are what is published."""
+    increments = [each.ds for each in takewhile(lambda each: each.mode == "incremental", published)]
+    return frozenset([*increments, *(each.ds for each in published[len(increments) :][:1])])
 
 
 def overview(published: Sequence[Publication]) -> Rows:

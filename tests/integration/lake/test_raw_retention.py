@@ -67,7 +67,7 @@ def kept(lake: Store) -> Store:
 
 def remove(lake: Store, now: datetime = LATER, in_use: Sequence[date] = (PUBLISHED,)) -> list[date]:
     """What the command does: manifests first, then files."""
-    removed = remove_old_raw(lake, now, THIRTY_DAYS, in_use)
+    removed = remove_old_raw(lake, now, THIRTY_DAYS, lambda: in_use)
     clean_up(lake, now)
     return removed
 
@@ -105,6 +105,18 @@ def test_a_date_of_which_one_table_was_ingested_again_stays_whole(kept: Store) -
 
 def test_the_base_of_the_increments_that_are_published_stays(kept: Store) -> None:
     assert remove(kept, in_use=[PUBLISHED, OLD]) == []
+
+
+def test_a_date_that_is_published_while_others_go_stays(kept: Store) -> None:
+    older = date(2010, 12, 4)
+    ingest(kept, older)
+    before = of(kept, OLD)
+
+    def in_use() -> list[date]:
+        return [PUBLISHED] if older in raw_dates(kept) else [OLD]
+
+    assert remove_old_raw(kept, LATER, THIRTY_DAYS, in_use) == [older]
+    assert of(kept, OLD) == before
 
 
 def test_while_nothing_is_known_to_be_published_all_dates_stay(kept: Store) -> None:

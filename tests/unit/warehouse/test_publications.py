@@ -56,13 +56,11 @@ def test_a_row_of_the_longest_values_fits_into_100_columns() -> None:
         ([], []),
         (["full 8"], [8]),
         (["full 8", "full 9"], [8]),  # a step back
-        (["incremental 8", "incremental 7", "full 6", "full 5"], [8, 6]),
-        (["incremental 8"], [8]),  # what it rests on is not known
+        (["incremental 20", "incremental 16", "incremental 12", "full 8", "incremental 6", "full 5"], [20, 16, 12, 8]),
+        (["incremental 8", "incremental 7"], [8, 7]),  # what they rest on is not known
     ],
 )
-def test_the_newest_publish_is_in_use_and_the_full_one_that_it_rests_on(
-    newest_first: list[str], in_use: list[int]
-) -> None:
+def test_in_use_are_the_last_full_publish_and_the_increments_since(newest_first: list[str], in_use: list[int]) -> None:
     published = [
         INCREMENTAL._replace(mode=mode, ds=date(2010, 12, int(day)))  # type: ignore[arg-type]
         for mode, day in map(str.split, newest_first)
