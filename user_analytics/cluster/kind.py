@@ -1,5 +1,6 @@
 """The kind cluster: one node, in a container of the engine."""
 
+import json
 import os
 import subprocess
 import time
@@ -32,14 +33,6 @@ OURS = "/kind/made-by-cluster-up"
 # A file of the node that is written once kind is done with it.
 COMPLETE = "/kind/complete"
 STALE_LOCK_SECONDS = 60.0
-# How podman and docker say that there is no such container, or no such file in it.
-ABSENT = (
-    "no such container",
-    "no such object",
-    "does not exist",
-    "could not be found on container",
-    "could not find the file",
-)
 
 
 def node_state() -> str | None:
@@ -50,7 +43,12 @@ def node_state() -> str | None:
 
 def is_complete() -> bool:
     """Whether there is a node that was made to the end, running or not. Raises ClusterError."""
-    return _look("cp", f"{NODE}:{COMPLETE}", "-") is not None
+    # no less: what is taken for a no has `create` remove the cluster
+    no_file = (
+        f'"{COMPLETE}" could not be found on container {NODE}: no such file or directory',
+        f"could not find the file {COMPLETE} in container",
+    )
+    return _look("cp", f"{NODE}:{COMPLETE}", "-", absent=no_file) is not None
 
 
 def is_foreign() -> bool:
@@ -89,16 +87,21 @@ def create(image: str) -> None:
 
 def adopt() -> None:
     """Take over a cluster that kind alone made, as it is. Raises ClusterError when it is not whole."""
+    if closed := sorted(node_ports().items() - _published_ports()):
+        raise _not_whole(
+            f"its node does not answer on {' and '.join(str(port) for port, _ in closed)} of this machine, which only "
+            f"a new one can, of `kind create cluster --config {CONFIGURATION.name}`"
+        )
     start()
-    missing = ""
     if _kubectl("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_SECONDS}s").returncode != 0:
-        missing = "its node is not ready"
-    elif "true" not in _kubectl("get", "storageclass", f"--output=jsonpath={DEFAULT_CLASS}").stdout:
-        missing = "it has no default StorageClass"
-    if missing:
-        raise ClusterError(
-            f"the cluster {CLUSTER}, which `make cluster-up` did not make, is not whole: {missing}. "
-            "`make cluster-down` removes it with all data"
+        raise _not_whole("its node is not ready")
+    classes = _kubectl("get", "storageclass", f"--output=jsonpath={DEFAULT_CLASS}")
+    if classes.returncode != 0:
+        raise ClusterError(f"the cluster {CLUSTER} does not tell its StorageClasses:\n{classes.stderr.strip()}")
+    if "true" not in classes.stdout:
+        raise _not_whole(
+            "it has no default StorageClass. One with the annotation "
+            "storageclass.kubernetes.io/is-default-class=true makes it whole"
         )
     _unlock_kubeconfig()
     _kind("export", "kubeconfig", "--name", CLUSTER)
@@ -152,15 +155,37 @@ def name_image(reference: str, other: str) -> None:
     run("exec", NODE, "ctr", "--namespace", "k8s.io", "images", "tag", "--force", reference, other)
 
 
-def _look(*arguments: str) -> str | None:
-    """What the engine says of the node, or None when that is not there.
+def _not_whole(missing: str) -> ClusterError:
+    return ClusterError(
+        f"the cluster {CLUSTER}, which `make cluster-up` did not make, is not whole: {missing}. "
+        "`make cluster-down` removes it with all data"
+    )
+
+
+def _published_ports() -> set[tuple[int, int]]:
+    """Ports of this machine that lead into the node, whether it runs or not, each with the node's port."""
+    inspected = _look("container", "inspect", "--format", "{{json .HostConfig.PortBindings}}", NODE)
+    bindings = json.loads(inspected or "null") or {}
+    return {
+        (int(binding["HostPort"]), int(port.removesuffix("/tcp")))
+        for port, host in bindings.items()
+        if port.endswith("/tcp")
+        for binding in host or ()
+        if binding["HostPort"]
+    }
+
+
+def _look(*arguments: str, absent: Sequence[str] = ()) -> str | None:
+    """What the engine says of the node, or None when there is no node, or when it says one of the texts `absent`.
 
     Raises ClusterError when it cannot tell: to take that for a no would cost a cluster its data.
     """
     looked = run(*arguments, check=False)
     if looked.returncode == 0:
         return looked.stdout
-    if any(words in looked.stderr.lower() for words in ABSENT):
+    # podman and docker, in lower case
+    no_node = ("no such container", "no such object", f'container "{NODE}" does not exist')
+    if any(words in looked.stderr.lower() for words in (*no_node, *absent)):
         return None
     raise ClusterError(f"{engine()} cannot tell what there is of {NODE}:\n{looked.stderr.strip()}")
 

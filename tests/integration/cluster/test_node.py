@@ -48,7 +48,8 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def foreign_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """One of plain `kind create cluster`."""
+    """One of `kind create cluster`; it has no network, and so no ports."""
+    monkeypatch.setattr(kind, "node_ports", dict)
     yield from a_node(monkeypatch)
 
 
@@ -67,6 +68,16 @@ def test_one_that_kind_alone_made_and_that_was_stopped_is_started_and_stays(fore
     run("stop", "--time", "0", foreign_node)
 
     with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
+        up._node()
+    assert kind.node_state() == "running"
+
+
+def test_one_that_kind_alone_made_and_that_leads_no_ports_into_it_is_an_error_and_stays(
+    foreign_node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "node_ports", lambda: {8080: 30080})
+
+    with pytest.raises(ClusterError, match="its node does not answer on 8080"):
         up._node()
     assert kind.node_state() == "running"
 
