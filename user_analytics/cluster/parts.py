@@ -57,10 +57,11 @@ def _part(server: Server, pods: Sequence[V1Pod]) -> Part:
         return Part(name, "")
     labels = (server.spec.selector.match_labels or {}).items()
     own = [pod for pod in pods if _namespace(pod) == server.metadata.namespace and labels <= _labels(pod).items()]
-    return Part(name, _why(own))
+    return Part(name, why_not_ready(own))
 
 
-def _why(pods: Sequence[V1Pod]) -> str:
+def why_not_ready(pods: Sequence[V1Pod]) -> str:
+    """Why a server with these pods is not ready; never empty."""
     return next(filter(None, map(pod_problem, pods)), "it is starting" if pods else "it has no pod yet")
 
 

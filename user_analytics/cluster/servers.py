@@ -11,7 +11,7 @@ from typing import Never
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api, V1StatefulSet
 
 from user_analytics.cluster import volumes
-from user_analytics.cluster.parts import pod_problem
+from user_analytics.cluster.parts import why_not_ready
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError
 
@@ -75,7 +75,7 @@ def wait_until_ready(api: ApiClient) -> None:
         while not _is_ready(server := apps.read_namespaced_stateful_set(name, SERVERS)):
             if time.monotonic() > deadline:
                 pods = core.list_namespaced_pod(SERVERS, label_selector=_selector(server)).items
-                raise ClusterError(f"{name} does not become ready: {next(map(pod_problem, pods), 'it has no pod')}")
+                raise ClusterError(f"{name} does not become ready: {why_not_ready(pods)}")
             time.sleep(POLL_SECONDS)
 
 
