@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -13,6 +14,7 @@ from user_analytics.cluster import backup, down, restore, sole_command, up
 from user_analytics.cluster.sole_command import sole_command as hold
 from user_analytics.errors import ClusterError
 
+WAIT_SECONDS = sole_command.WAIT_SECONDS  # as users have it
 HOLDER = """
 import subprocess, sys
 from user_analytics.cluster.sole_command import sole_command
@@ -90,6 +92,16 @@ def test_a_command_that_was_killed_is_in_nobodys_way_though_its_child_lives(hold
 
     with hold("cluster-up"):
         os.kill(holder.child, 0)  # it is there
+
+
+def test_a_second_command_waits_for_one_that_is_about_to_end(holder: Holder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sole_command, "WAIT_SECONDS", WAIT_SECONDS)
+    timer = Timer(0.5, holder.kill)
+    timer.start()
+
+    with hold("restore"):
+        pass
+    timer.join()
 
 
 def test_another_cache_is_no_other_cluster(holder: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
