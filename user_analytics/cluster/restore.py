@@ -4,7 +4,8 @@ The backup is checked whole before anything is touched. Then each volume is rece
 and all change places at once while the servers are stopped: whatever is killed at whatever moment, a server finds its
 volume as it was or as it was backed up. If the servers do not become ready on it, or their accounts cannot be given the
 passwords of this cluster, they get the old one back. The old volumes are kept until then, and that is how `resume`, the
-next time that something is done with the servers, finds what a killed restore has not done yet.
+next time that something is done with the servers, finds what a killed restore has not done yet. On restored volumes the
+servers may have been at work since: those are never undone.
 """
 
 import sys
@@ -46,7 +47,7 @@ def restore(api: ApiClient, source: Path) -> None:
 def resume(api: ApiClient) -> str:
     """Bring to its end what a backup or restore that was killed left; what that was. Raises ClusterError.
 
-    Volumes that were all replaced stay if the servers run on them; otherwise the servers get those from before.
+    Volumes that were all replaced stay if the servers run on them, or did before; else those from before come back.
     """
     left = servers.left_stopped(api)
     if not left and not servers.have_volumes(api):
@@ -58,6 +59,8 @@ def resume(api: ApiClient) -> str:
             with in_words():
                 _start_on_new_volumes(api)
         except Exception as error:
+            if set(left) != set(servers.NAMES):
+                raise ClusterError(f"{error}. The restored data stays; `make cluster-up` tries again") from error
             _give_back(api, paths, error)
         volumes.settle(paths)
         return "finished a restore that was interrupted"
@@ -91,7 +94,8 @@ def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> N
     except (UserAnalyticsError, OSError) as error:
         why = reason if isinstance(reason, Exception) else "interrupted"
         raise ClusterError(
-            f"{why}. The servers did not get back what they had before; `make cluster-up` goes on with that: {error}"
+            f"{why}. The servers did not get back what they had before: {error}. "
+            "`make cluster-up` finishes the restore if all volumes were replaced, else it gives back the old ones"
         ) from reason
     if not isinstance(reason, Exception):
         say("Nothing is restored, and the servers have what they had before")

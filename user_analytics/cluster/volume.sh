@@ -6,10 +6,11 @@
 #   place FOLDER…     each FOLDER.new takes its folder's place, all or, once `settle` has looked at them, none
 #   undo FOLDER…      each folder that was replaced gets its place back, unless `settle` has begun to delete them
 #   settle FOLDER…    brings whatever was interrupted to an end and leaves the folders alone
-#   state FOLDER…     what there is to settle, in a word: `nothing`; `old` ones to delete; `placed`, which can be
-#                     undone or settled; `torn`, where some folders may have been replaced and others not
+#   state FOLDER…     what there is to settle, in a word: `nothing`; `old`, or received ones, to delete; `placed`, which
+#                     can be undone or settled; `torn`, where some folders may have been replaced and others not
 # The servers are stopped meanwhile, but for `state`, and for `settle` of what is not torn.
 set -euo pipefail
+LOCK_SECONDS=600
 
 digested() { # passes stdin on to a command, and says the SHA-256 of what passed
   local directory sum
@@ -63,11 +64,11 @@ all() { # whether each of the folders has that ending
 }
 
 state() {
-  if any .new "$@" || ! all '' "$@"; then
+  if ! all '' "$@" || { any .new "$@" && any .old "$@"; }; then
     echo torn
   elif all .old "$@"; then
     echo placed
-  elif any .old "$@" || any .gone "$@"; then
+  elif any .new "$@" || any .old "$@" || any .gone "$@"; then
     echo old
   else
     echo nothing
@@ -108,7 +109,10 @@ case $1 in
   receive | place | undo | settle | state)
     # whoever began one may be killed while it goes on here
     exec 9<"$(dirname "$2")"
-    flock 9
+    flock --timeout "$LOCK_SECONDS" 9 || {
+      echo "the node is still at work on the volumes after $LOCK_SECONDS s: try again once it has ended" >&2
+      exit 1
+    }
     "$@"
     ;;
   *)

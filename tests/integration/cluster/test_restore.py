@@ -1,6 +1,7 @@
 """A restore gives the servers what was backed up or what they had before, whatever goes wrong; on a real API server."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError
 
 ALL = dict.fromkeys(servers.NAMES, 1)
+GOES_ON = ". `make cluster-up` finishes the restore if all volumes were replaced, else it gives back the old ones"
 # A restore that is ended where the line says so: `sys.argv` are kubeconfig, backup, a module and a function of it.
 KILLED = """
 import importlib, os, signal, sys
@@ -160,7 +162,7 @@ def test_pods_that_begin_meanwhile_do_not_keep_the_servers_from_what_they_had(
     assert all_is_as_before(cluster)
 
 
-def test_when_they_cannot_get_it_back_either_they_stay_stopped_and_cluster_up_goes_on(
+def test_when_they_cannot_get_it_back_either_they_stay_stopped_and_cluster_up_gives_it_back(
     cluster: ServerCluster,
     backed_up: Path,
     renewed: list[object],
@@ -174,11 +176,35 @@ def test_when_they_cannot_get_it_back_either_they_stay_stopped_and_cluster_up_go
 
     assert set(cluster.replicas().values()) == {0}
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: the disk is full. The servers did not get back what they had before; `make cluster")
-    assert said.endswith(": the engine is gone")
+    assert said.startswith("error: the disk is full. The servers did not get back what they had before: the engine is")
+    assert said.endswith(GOES_ON)
 
     assert restore.resume(cluster.client)
     assert all_is_as_before(cluster)
+
+
+def test_when_what_was_replaced_cannot_be_given_back_cluster_up_finishes_the_restore(
+    cluster: ServerCluster,
+    backed_up: Path,
+    renewed: list[object],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "renew", _interrupt)
+        patch.setattr(volumes, "undo", _fail("the engine is gone"))
+        assert restore.main([str(backed_up)]) == 1
+
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: interrupted. The servers did not get back what they had before: the engine is gone")
+    assert said.endswith(GOES_ON)
+
+    assert restore.resume(cluster.client) == "finished a restore that was interrupted"
+    assert all_is_restored(cluster)
+
+
+def _interrupt(_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _fail(why: str) -> Callable[..., None]:
@@ -217,13 +243,33 @@ def test_one_that_was_killed_when_all_was_replaced_is_finished_with_the_password
 def test_one_that_was_killed_on_data_on_which_the_servers_do_not_run_is_undone(
     cluster: ServerCluster, backed_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(cluster, backed_up, "servers", "wait_until_ready")
-    cluster.wait(lambda: len(cluster.pods()) == len(servers.NAMES))
+    killed(cluster, backed_up, "servers", "start")
     monkeypatch.setattr(accounts, "renew", _fail("the Job postgres-databases failed"))
 
     with pytest.raises(ClusterError, match="the servers have what they had before: the Job postgres-databases failed"):
         restore.resume(cluster.client)
     assert all_is_as_before(cluster)
+
+
+def test_restored_data_that_the_servers_have_run_on_is_never_undone(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(cluster, backed_up, "accounts", "renew")
+    before = cluster.pods()
+    since = cluster.volumes["postgres"] / "since"
+    since.write_text("a week of work")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(accounts, "renew", _fail("the Job postgres-databases failed"))
+        with pytest.raises(ClusterError, match=r"databases failed\. The restored data stays; `make cluster-up` tries"):
+            restore.resume(cluster.client)
+    assert since.exists()
+    assert cluster.pods() == before
+
+    assert restore.resume(cluster.client) == "finished a restore that was interrupted"
+    assert since.exists()
+    assert all_is_restored(cluster)
+    assert len(renewed) == 1
 
 
 def test_one_that_was_killed_in_its_last_step_is_finished_without_touching_the_servers(
@@ -266,7 +312,9 @@ def test_servers_that_a_killed_backup_left_stopped_are_started(cluster: ServerCl
 def test_servers_that_someone_started_in_between_are_stopped_before_a_volume_is_put_back(
     cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cluster.volumes["postgres"].with_name("postgres.new").mkdir()
+    cluster.volumes["minio"].with_name("minio.new").mkdir()
+    postgres = cluster.volumes["postgres"]
+    shutil.copytree(postgres, postgres.with_name("postgres.old"))
     seen = []
     settle = volumes.settle
 
@@ -279,6 +327,17 @@ def test_servers_that_someone_started_in_between_are_stopped_before_a_volume_is_
     assert restore.resume(cluster.client)
     assert seen == [{}]
     assert all_is_as_before(cluster)
+
+
+def test_servers_that_someone_started_in_between_run_on_while_what_was_only_received_is_deleted(
+    cluster: ServerCluster,
+) -> None:
+    before = cluster.pods()
+    cluster.volumes["postgres"].with_name("postgres.new").mkdir()
+
+    assert restore.resume(cluster.client) == ""
+    assert all_is_as_before(cluster)
+    assert cluster.pods() == before
 
 
 def test_on_a_running_cluster_nothing_is_resumed(cluster: ServerCluster) -> None:

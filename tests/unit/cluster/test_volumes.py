@@ -1,11 +1,13 @@
 """Volumes are copied exactly and replaced whole, wherever it is interrupted. The script runs here as in the node."""
 
+import fcntl
 import io
 import itertools
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -275,8 +277,43 @@ def test_a_folder_that_something_made_meanwhile_does_not_pass_for_a_volume(pair:
     assert pair.contents() == ["before", "before"]
 
 
+@contextmanager
+def going_on(pair: Pair) -> Iterator[int]:
+    """What a command that was killed began in the node goes on inside; the lock that it holds."""
+    lock = os.open(Path(pair.folders[0]).parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def test_volumes_are_left_alone_until_what_is_going_on_has_ended(pair: Pair) -> None:
+    with going_on(pair) as lock:
+        with subprocess.Popen(["bash", SCRIPT, "place", *pair.folders]) as placing:
+            with pytest.raises(subprocess.TimeoutExpired):
+                placing.wait(1)
+            assert pair.contents() == ["before", "before"]
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        assert placing.returncode == 0
+    assert pair.contents() == ["new", "new"]
+
+
+def test_what_does_not_end_is_told(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = tmp_path / "volume.sh"
+    impatient.write_text(SCRIPT.read_text().replace("LOCK_SECONDS=600", "LOCK_SECONDS=1"))
+    monkeypatch.setattr(volumes, "SCRIPT", impatient)
+
+    with (
+        going_on(pair),
+        pytest.raises(ClusterError, match=r"cannot place .*:\nthe node is still at work on the volumes"),
+    ):
+        place(pair.folders)
+    assert pair.contents() == ["before", "before"]
+
+
 def test_what_there_is_to_settle_is_told_at_every_step(pair: Pair, tmp_path: Path) -> None:
-    assert state(pair.folders) == State.TORN  # received
+    assert state(pair.folders) == State.OLD  # received
 
     place(pair.folders)
     assert state(pair.folders) == State.PLACED
@@ -296,6 +333,6 @@ def test_volumes_that_are_replaced_in_part_are_told(tmp_path: Path, action: str)
             place(pair.folders)
         if not run_until(pair, action, moves, tmp_path):
             break
-        untouched = action == "undo" and moves == 0
-        assert state(pair.folders) == (State.PLACED if untouched else State.TORN), f"killed after {moves} moves"
+        untouched = State.PLACED if action == "undo" else State.OLD
+        assert state(pair.folders) == (State.TORN if moves else untouched), f"killed after {moves} moves"
     assert moves >= 2
