@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from kubernetes.client import ApiClient, BatchV1Api, CoreV1Api, V1DeleteOptions, V1Job, V1ObjectMeta
 from kubernetes.stream import stream
+from websocket import WebSocketException
 
 from user_analytics.cluster.secrets import SERVERS
 from user_analytics.errors import ClusterError
@@ -48,8 +49,16 @@ def _renew_superuser(api: ApiClient) -> None:
         tty=False,
         _preload_content=False,
     )
-    answer.run_forever(timeout=JOB_SECONDS)
-    if answer.returncode != 0:
+    try:
+        answer.run_forever(timeout=JOB_SECONDS)
+        exit_status = answer.returncode
+    except (WebSocketException, OSError, TypeError, LookupError) as error:  # the last two: no exit status
+        raise ClusterError(
+            "the connection to postgres-0 broke before the password of Postgres' superuser was set: try again"
+        ) from error
+    finally:
+        answer.sock.shutdown()  # its `close` leaves a socket open that the server has closed
+    if exit_status != 0:
         raise ClusterError(f"cannot set the password of Postgres' superuser: {answer.read_stderr().strip()}")
 
 

@@ -1,12 +1,19 @@
 """Accounts get this cluster's passwords by copies of the charts' Jobs, and no Job is ever lost on the way."""
 
+import hashlib
 import signal
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
-from kubernetes.client import BatchV1Api, V1Job
+from kubernetes.client import ApiClient, BatchV1Api, Configuration, V1Job
+from kubernetes.stream.ws_client import ERROR_CHANNEL
 
 from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.integration.cluster.server_cluster import ServerCluster
@@ -117,6 +124,51 @@ def test_what_a_killed_renewal_left_is_not_taken_for_a_job_of_a_chart(
     accounts.renew(cluster.client)
 
     assert sorted(worked) == sorted(HOOKS)
+
+
+FAILED = b'{"status": "Failure", "message": "the container runtime is gone"}'
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [b"\x88\x00", b"", b"\x82" + bytes([1 + len(FAILED), ERROR_CHANNEL]) + FAILED + b"\x88\x00"],
+    ids=["closed", "cut", "without an exit status"],
+)
+def test_a_command_whose_connection_breaks_is_an_error(frames: bytes) -> None:
+    with (
+        serving(frames) as client,
+        pytest.raises(ClusterError, match=r"^the connection to postgres-0 broke before .* was set: try again$"),
+    ):
+        accounts.renew(client)
+
+
+@contextmanager
+def serving(frames: bytes) -> Iterator[ApiClient]:
+    """The client of a server which takes any command, sends these frames and closes the connection."""
+
+    class Server(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            key = f"{self.headers['Sec-WebSocket-Key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # as RFC 6455 has it
+            accepted = b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
+            self.send_response(101)
+            headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accepted}
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(frames)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            yield ApiClient(Configuration(host=f"http://127.0.0.1:{server.server_port}"))
+        finally:
+            server.shutdown()
 
 
 def test_a_server_in_which_no_password_can_be_set_is_an_error(server_cluster: ServerCluster) -> None:
