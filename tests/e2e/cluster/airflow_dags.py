@@ -1,4 +1,4 @@
-"""The DAG on the cluster as its API tells of it."""
+"""The DAGs on the cluster as their API tells of them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,19 +8,20 @@ from tests.e2e.cluster.kind_cluster import KindCluster
 from user_analytics.cluster.airflow import AirflowApi
 from user_analytics.cluster.secrets import JOBS
 
-DAG = "user_analytics_dag"
+DAG, CLEAN_UP = "user_analytics_dag", "user_analytics_clean_up_dag"
 ENDED = {"success", "failed"}
+LOG_SECONDS = 30
 
 
 class Dag:
-    """The pipeline's DAG, its runs and what they start."""
+    """A DAG, the pipeline's if no other is named, its runs and what they start."""
 
-    def __init__(self, api: AirflowApi, cluster: KindCluster) -> None:
-        self._api, self._cluster = api, cluster
+    def __init__(self, api: AirflowApi, cluster: KindCluster, dag_id: str = DAG) -> None:
+        self._api, self._cluster, self._id = api, cluster, dag_id
 
     def runs(self) -> list[dict[str, Any]]:
         """All runs, the latest logical date last."""
-        found: list[dict[str, Any]] = self._api.get(f"dags/{DAG}/dagRuns", order_by="logical_date")["dag_runs"]
+        found: list[dict[str, Any]] = self._api.get(f"dags/{self._id}/dagRuns", order_by="logical_date")["dag_runs"]
         return found
 
     def run_of(self, ds: str) -> str:
@@ -32,13 +33,14 @@ class Dag:
         """Have a new run of a date begin, in place of one that is there; its id."""
         for run in self.runs():
             if run["logical_date"].startswith(ds):
-                self._api.delete(f"dags/{DAG}/dagRuns/{quote(run['dag_run_id'], safe='')}")
-        body = {"logical_date": f"{ds}T00:00:00Z", "conf": {"force": True, **configuration}}
-        return str(self._api.post(f"dags/{DAG}/dagRuns", body)["dag_run_id"])
+                self._api.delete(f"dags/{self._id}/dagRuns/{quote(run['dag_run_id'], safe='')}")
+        step_back = {"force": True} if self._id == DAG else {}
+        body = {"logical_date": f"{ds}T00:00:00Z", "conf": {**step_back, **configuration}}
+        return str(self._api.post(f"dags/{self._id}/dagRuns", body)["dag_run_id"])
 
     def tasks(self, run: str) -> dict[str, dict[str, Any]]:
         """A run's tasks by id."""
-        path = f"dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances"
+        path = f"dags/{self._id}/dagRuns/{quote(run, safe='')}/taskInstances"
         return {task["task_id"]: task for task in self._api.get(path)["task_instances"]}
 
     def states(self, run: str) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Dag:
         """Wait for the end of a run; its state."""
 
         def ended() -> str | None:
-            state: str = self._api.get(f"dags/{DAG}/dagRuns/{quote(run, safe='')}")["state"]
+            state: str = self._api.get(f"dags/{self._id}/dagRuns/{quote(run, safe='')}")["state"]
             return state if state in ENDED else None
 
         state: str = self._cluster.wait(ended, f"{run} to end", seconds)
@@ -67,27 +69,37 @@ class Dag:
 
     def set_state(self, run: str, task: str, state: str) -> None:
         """Mark a task, as a person does in the web page."""
-        self._api.patch(f"dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances/{task}", {"new_state": state})
+        self._api.patch(f"dags/{self._id}/dagRuns/{quote(run, safe='')}/taskInstances/{task}", {"new_state": state})
 
     def end(self, run: str) -> None:
         """Have a run fail as it is, with all that it has not done."""
-        self._api.patch(f"dags/{DAG}/dagRuns/{quote(run, safe='')}", {"state": "failed"})
+        self._api.patch(f"dags/{self._id}/dagRuns/{quote(run, safe='')}", {"state": "failed"})
 
     def clear(self, run: str, tasks: list[str]) -> None:
         """Have tasks of a run run again."""
         body = {"dry_run": False, "dag_run_id": run, "task_ids": tasks, "only_failed": False}
-        self._api.post(f"dags/{DAG}/clearTaskInstances", body)
+        self._api.post(f"dags/{self._id}/clearTaskInstances", body)
 
     def log(self, run: str, task: str, tries: int | None = None) -> str:
         """The log of a task's try, counted from 1, or of its last."""
         tries = tries or self.tasks(run)[task]["try_number"]
-        path = f"dags/{DAG}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/logs/{tries}"
+        path = f"dags/{self._id}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/logs/{tries}"
         content: list[Mapping[str, Any]] = self._api.get(path, full_content="true")["content"]
         return "\n".join(f"{line['event']} {line.get('error_detail') or ''}" for line in content)
 
+    def wait_for_log(self, run: str, task: str, text: str, tries: int | None = None) -> str:
+        """Wait for a text in the log of a task that has ended, which then still goes to the lake; the log."""
+
+        def log() -> str | None:
+            found = self.log(run, task, tries)
+            return found if text in found else None
+
+        log_text: str = self._cluster.wait(log, f"{text!r} in the log of {task}", LOG_SECONDS)
+        return log_text
+
     def started_by(self, task: str) -> set[str]:
         """The pods that are there of a task, and its application."""
-        pods = {pod.name for pod in self._cluster.pods(f"dag_id={DAG},task_id={task}") if pod.namespace == JOBS}
+        pods = {pod.name for pod in self._cluster.pods(f"dag_id={self._id},task_id={task}") if pod.namespace == JOBS}
         applications = {
             name
             for name, application in self._cluster.applications().items()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster.airflow_dags import DAG, Dag
+from tests.e2e.cluster.airflow_dags import CLEAN_UP, DAG, Dag
 from tests.e2e.cluster.conftest import DATE
 from tests.e2e.cluster.kind_cluster import KindCluster
 from user_analytics.cluster.access import cluster_settings
@@ -144,11 +144,8 @@ def test_an_application_that_finds_no_room_fails_at_its_start_timeout_and_says_w
         dag.clear(run, ["movie_review"])
         failed = dag.wait_for_task(run, "movie_review", {"up_for_retry"}, START_SECONDS + 120)
 
-    def log() -> str:
-        return dag.log(run, "movie_review", failed["try_number"])
-
-    published.wait(lambda: "took too long to start" in log(), "the log of the try", 30)
-    driver = re.search(r"(movie-review-\S+)-driver: FailedScheduling: .*unschedulable", log())
+    log = dag.wait_for_log(run, "movie_review", "took too long to start", failed["try_number"])
+    driver = re.search(r"(movie-review-\S+)-driver: FailedScheduling: .*unschedulable", log)
     assert driver
     application = f"sparkoperator.k8s.io/app-name={driver[1]}"
     assert driver[1] not in published.applications()
@@ -182,10 +179,9 @@ def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindC
     states = dag.states(run)
     assert states["publish"] == "failed"
     assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
-    log = dag.log(run, "publish")
+    log = dag.wait_for_log(run, "publish", f"{DAG}: publish of {DATE} failed: ")
     assert f"checks of {DATE} failed; the published tables are as they were" in log
     assert f"movie_review rows ({staging_table}): " in log
-    assert f"{DAG}: publish of {DATE} failed: " in log
     assert published.metrics() == expected
 
 
@@ -215,9 +211,21 @@ def test_a_date_older_than_the_published_one_is_refused_and_the_tables_stay(publ
     states = dag.states(run)
     assert states["publish"] == "failed"
     assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
-    log = dag.log(run, "publish")
-    assert f"the tables hold the data of {later}, and {DATE} is older" in log
+    assert dag.wait_for_log(run, "publish", f"the tables hold the data of {later}, and {DATE} is older")
     assert published.metrics() == expected
+
+
+def test_the_clean_up_runs_on_the_lake_and_the_warehouse(published: KindCluster) -> None:
+    before = published.metrics()
+    with airflow_api(published.core) as api:
+        clean_up = Dag(api, published, CLEAN_UP)
+        run = clean_up.begin(DATE)
+
+        assert clean_up.wait(run) == "success"
+
+        assert clean_up.wait_for_log(run, "clean_up", "cleaned up the lake")
+        assert not clean_up.started_by("clean_up")
+    assert published.metrics() == before
 
 
 def test_the_scheduler_may_not_read_secrets_anywhere(published: KindCluster) -> None:
