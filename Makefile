@@ -195,7 +195,11 @@ ingest: $(VENV)/.cluster ## Ingest both sources for DATE, in Jobs
 
 .PHONY: apply
 apply: $(VENV)/.cluster ## Run the SparkApplication APP for DATE: make apply APP=movie-review
-	@[ -n '$(strip $(APP))' ] || { echo "Name the application: make apply APP=movie-review (or user-purchase)" >&2; exit 2; }
+	@case '$(strip $(APP))' in \
+	  movie-review | user-purchase) ;; \
+	  '') echo "Name the application: make apply APP=movie-review (or user-purchase)" >&2; exit 2 ;; \
+	  *) echo 'APP=$(strip $(APP)) is neither movie-review nor user-purchase' >&2; exit 2 ;; \
+	esac
 	$(LAUNCH) '$(strip $(APP))' $(ARGS)
 
 .PHONY: publish

@@ -1,11 +1,14 @@
 """Of which date stages are launched, and with which parameters."""
 
+import subprocess
 from datetime import date
+from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiClient
 
 from user_analytics.cluster import launch
+from user_analytics.cluster.kind import CHECKOUT
 from user_analytics.cluster.launch import launch_stages, stage_parameters
 from user_analytics.errors import SettingsError
 
@@ -45,3 +48,26 @@ def test_all_stages_are_of_one_date_which_whoever_launches_them_learns(
 
     assert launch_stages(ApiClient(), {"views": {}, "report": {"cpu_limit": "1"}}, given) == used
     assert launched == [("views", used, {}), ("report", used, {"cpu_limit": "1"})]
+
+
+def make_apply(application: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """`make apply` with a Python that says only what it was asked for."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    # -o: the environment stays as it is
+    command = ["make", "-o", ".venv/.cluster", "apply", f"APP={application}", f"BIN={tmp_path}"]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("application", ["movie-review", "user-purchase"])
+def test_make_applies_both_spark_applications(tmp_path: Path, application: str) -> None:
+    assert make_apply(application, tmp_path).stdout == f"-m user_analytics.cluster.launch {application}\n"
+
+
+@pytest.mark.parametrize("application", ["movie_review", "publish", "movie-review user-purchase"])
+def test_make_applies_nothing_else_and_says_what_there_is(tmp_path: Path, application: str) -> None:
+    done = make_apply(application, tmp_path)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"APP={application} is neither movie-review nor user-purchase\n")
