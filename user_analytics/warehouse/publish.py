@@ -136,17 +136,36 @@ def _unused_job_id(warehouse: Warehouse, publication_id: str) -> str:
 
 
 def _published_before(published: Publication, latest: Publication, *, force: bool) -> Publication:
+    ds, number, again = published.ds, published.sequence, _way_to_publish_again(published.ds)
     if published is latest:
-        log.info("already_published", ds=str(published.ds), sequence=published.sequence)
+        log.info(
+            "already_published",
+            ds=str(ds),
+            sequence=number,
+            reason=f"the tables hold what is staged for {ds} already (number {number}): nothing was done; {again}",
+        )
         return published
     if force:
         raise PublishRefused(
-            f"what is staged for {published.ds} was published before (number {published.sequence}) and its "
-            f"staging tables are gone: to publish {published.ds} again, run its Spark applications again, then "
-            f"publish --force; `user-analytics run --from-raw --date {published.ds} --force` does both"
+            f"what is staged for {ds} was published before (number {number}) and its staging tables are gone: {again}"
         )
-    log.warning("published_and_replaced_since", ds=str(published.ds), by=str(latest.ds))
+    log.warning(
+        "published_and_replaced_since",
+        ds=str(ds),
+        by=str(latest.ds),
+        reason=f"what is staged for {ds} was published before (number {number}) and replaced since: the tables hold "
+        f"the data of {latest.ds} (number {latest.sequence}), and nothing was done; {again}",
+    )
     return published
+
+
+def _way_to_publish_again(ds: date) -> str:
+    return (
+        f"to publish {ds} again, run its Spark applications again, then publish --force (cluster: "
+        f"`make apply APP=movie-review DATE={ds}`, the same with APP=user-purchase, then "
+        f"`make publish DATE={ds} ARGS='--set force=true'`); "
+        f"`user-analytics run --from-raw --date {ds} --force` does both"
+    )
 
 
 def _refuse_stale(staged: Staged) -> None:

@@ -1,13 +1,15 @@
 """Publish: one transaction, at most once, refused when it would be wrong; a refusal changes nothing."""
 
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.fixtures.emulator import Emulator, settings_for
 from tests.fixtures.warehouse import (
@@ -57,6 +59,12 @@ def state(warehouse: Warehouse) -> State:
 
 def staged_tables(warehouse: Warehouse) -> set[str]:
     return {table.name for table in warehouse.staging_tables()}
+
+
+def reason(events: Iterable[Mapping[str, str]], name: str) -> str:
+    """What the only event of that name gives as its reason."""
+    [said] = [event["reason"] for event in events if event["event"] == name]
+    return said
 
 
 class Published(NamedTuple):
@@ -153,9 +161,15 @@ class TestRerun:
         self, published: Published
     ) -> None:
         before = state(published.warehouse)
-        assert publish(published.warehouse, published.store, DS) == published.publication
+        with capture_logs() as events:
+            assert publish(published.warehouse, published.store, DS) == published.publication
         assert publications(published.warehouse) == [published.publication]
         assert state(published.warehouse) == before
+        assert re.fullmatch(
+            "the tables hold what is staged for 2010-12-08 already .number 1.: nothing was done; "
+            "to publish 2010-12-08 again, run its Spark applications again, .*",
+            reason(events, "already_published"),
+        )
 
     def test_a_run_killed_before_it_dropped_the_staging_tables_drops_them_when_it_is_repeated(
         self, warehouse: Warehouse, store: LocalStore, monkeypatch: pytest.MonkeyPatch
@@ -180,8 +194,15 @@ class TestRerun:
         publish(warehouse, store, LATER)
         before = state(warehouse)
 
-        assert publish(warehouse, store, DS) == first
+        with capture_logs() as events:
+            assert publish(warehouse, store, DS) == first
         assert state(warehouse) == before
+        assert re.fullmatch(
+            "what is staged for 2010-12-08 was published before .number 1. and replaced since: the tables hold the "
+            "data of 2010-12-09 .number 2., and nothing was done; to publish 2010-12-08 again, run its Spark "
+            r"applications again, .* `make publish DATE=2010-12-08 ARGS='--set force=true'`\); .*",
+            reason(events, "published_and_replaced_since"),
+        )
 
     def test_going_back_needs_the_date_staged_again(self, warehouse: Warehouse, store: LocalStore) -> None:
         prepare(warehouse, store, REVIEWS, PURCHASES)
