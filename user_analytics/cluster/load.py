@@ -2,6 +2,7 @@
 
 from user_analytics.cluster import kind
 from user_analytics.cluster.images import Image, build
+from user_analytics.cluster.messages import say
 
 
 def ensure_loaded(image: Image, loaded: set[str]) -> bool:
@@ -10,5 +11,6 @@ def ensure_loaded(image: Image, loaded: set[str]) -> bool:
     if image.reference() in loaded:
         kind.name_image(image.reference(), image.versioned_reference())
         return False
+    say(f"Loading image {image.name}")
     kind.load_images([image.reference(), image.versioned_reference()])
     return True
