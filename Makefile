@@ -160,7 +160,7 @@ cluster-up: $(VENV)/.cluster ## Bring up the cluster with all its parts, from wh
 	@$(BIN)/python -m user_analytics.cluster.up
 
 .PHONY: cluster-status
-cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or why not; pages, last runs and publications
+cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or why not; pages, last applications, Jobs and publications
 	@$(BIN)/python -m user_analytics.cluster.status
 
 .PHONY: cluster-logs

@@ -1,4 +1,4 @@
-"""`make cluster-status`: every part of the cluster, ready or why not; pages, last runs, last publications.
+"""`make cluster-status`: every part of the cluster, ready or why not; pages, last applications, Jobs and publications.
 
 Exit code 1 when a part is not ready, or when the publications cannot be read.
 """
@@ -38,7 +38,7 @@ class Status:
     parts: list[Part]
     pages: list[Page]
     runs: list[Run]
-    earlier: list[Run] = field(default_factory=list)
+    gone: list[Run] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     unread: str = ""
     notes: list[str] = field(default_factory=list)
@@ -52,27 +52,29 @@ def read_status(api: ApiClient) -> Status:
     """Ask the cluster, its History Server and its warehouse."""
     core = CoreV1Api(api)
     wanted = [(namespace, chart) for chart, namespace in NAMESPACES.items()]
+    there = runs(api)
     status = Status(
         parts=parts(core, AppsV1Api(api), wanted),
         pages=pages(core),
-        runs=runs(api)[: 2 * LAST],
+        runs=there[: 2 * LAST],
     )
-    _add_history(status)
+    add_gone(status, there)
     add_publications(status, core)
     return status
 
 
-def _add_history(status: Status) -> None:
+def add_gone(status: Status, there: Sequence[Run]) -> None:
+    """Ask the History Server for the last applications beside those that are `there`, unless it is not ready."""
     page = next((page for page in status.pages if page.service == "spark-history-server"), None)
     if page is None or page.problem:
         return
-    shown = {run.spark_id for run in status.runs}
+    ids = {run.spark_id for run in there}
     try:
-        logged = history(page.url, 2 * LAST)
+        logged = history(page.url, len(there) + LAST)
     except (OSError, ValueError) as error:
         status.notes.append(f"The History Server does not tell past runs: {error}")
     else:
-        status.earlier = [run for run in logged if run.spark_id not in shown][:LAST]
+        status.gone = [run for run in logged if run.spark_id not in ids][:LAST]
 
 
 def add_publications(status: Status, core: CoreV1Api) -> None:
@@ -94,9 +96,9 @@ def rendered(status: Status, now: datetime) -> RenderableType:
     if status.pages:
         shown.append(_pages_table(status.pages))
     if status.runs:
-        shown.append(_runs_table("Last Spark applications and Jobs", status.runs, now))
-    if status.earlier:
-        shown.append(_runs_table("Earlier Spark applications, by their event logs", status.earlier, now))
+        shown.append(_runs_table(status.runs, now))
+    if status.gone:
+        shown.append(_gone_table(status.gone, now))
     if status.unread:
         shown.append(Text(f"\nThe publications could not be read: {status.unread}", "red"))
     elif status.publications:
@@ -121,14 +123,22 @@ def _pages_table(all_pages: Sequence[Page]) -> Table:
     return table
 
 
-def _runs_table(title: str, runs: Iterable[Run], now: datetime) -> Table:
-    table = _table(title, "name", "date", "state", "started (UTC)", "took")
+def _runs_table(runs: Iterable[Run], now: datetime) -> Table:
+    table = _table("Last Spark applications and Jobs", "name", "date", "state", "started (UTC)", "took")
     for run in runs:
         state = Text(run.state, STYLES.get(run.state, ""))
         if run.problem:
             state.append(f": {run.problem.splitlines()[0]}")
-        started = run.started.astimezone(UTC).strftime("%m-%d %H:%M:%S") if run.started else ""
-        table.add_row(run.name, run.ds, state, started, _took(run, now))
+        table.add_row(run.name, run.ds, state, _started(run), _took(run, now))
+    return table
+
+
+def _gone_table(gone: Iterable[Run], now: datetime) -> Table:
+    """Without a date, which event logs do not tell."""
+    title = "Spark applications that are no longer in the cluster, by their event logs"
+    table = _table(title, "name", "state", "started (UTC)", "took")
+    for run in gone:
+        table.add_row(run.name, run.state, _started(run), _took(run, now))
     return table
 
 
@@ -144,6 +154,10 @@ def _publications_table(published: Iterable[Publication]) -> Table:
     return table
 
 
+def _started(run: Run) -> str:
+    return run.started.astimezone(UTC).strftime("%m-%d %H:%M:%S") if run.started else ""
+
+
 def _took(run: Run, now: datetime) -> str:
     if run.started is None:
         return ""
@@ -156,7 +170,8 @@ def _ready(problem: str, word: str) -> Text:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    whole = Text(f"\n{title}", no_wrap=True, overflow="ignore")  # also above a narrower table
+    table = Table(title=whole, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", header_style="dim")
     return table

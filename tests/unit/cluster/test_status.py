@@ -1,11 +1,13 @@
 """What `make cluster-status` prints."""
 
 import io
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kubernetes.client import CoreV1Api
@@ -16,7 +18,7 @@ from user_analytics.cluster import forward
 from user_analytics.cluster.pages import Page, problem
 from user_analytics.cluster.parts import Part
 from user_analytics.cluster.runs import Run
-from user_analytics.cluster.status import WIDTH, Status, add_publications, rendered
+from user_analytics.cluster.status import WIDTH, Status, add_gone, add_publications, rendered
 
 NOW = datetime(2026, 1, 2, 3, 6, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -64,6 +66,33 @@ def test_a_run_has_a_line_with_its_state_and_how_long_it_took() -> None:
     assert "more" not in text
 
 
+def test_applications_of_the_event_logs_have_no_date_for_these_do_not_tell_it() -> None:
+    logged = Run("movie_review", "", "ended", NOW - 3 * MINUTE, NOW - MINUTE, spark_id="spark-1")
+    lines = [line.rstrip() for line in printed(a_status(gone=[logged])).splitlines()]
+    title = lines.index("Spark applications that are no longer in the cluster, by their event logs")
+    header, line = lines[title + 1 : title + 3]
+
+    assert header.split() == ["name", "state", "started", "(UTC)", "took"]
+    assert line.split() == ["movie_review", "ended", "01-02", "03:03:05", "120", "s"]
+
+
+def test_an_application_that_is_in_the_cluster_is_no_gone_one(server: str) -> None:
+    there = [
+        Run(f"movie-review-{number}", "", "completed", NOW, NOW, spark_id=f"spark-{number}") for number in range(15)
+    ]
+    status = a_status(pages=[Page("spark-history-server", server, "")])
+    add_gone(status, there)
+
+    assert [run.spark_id for run in status.gone] == ["spark-15", "spark-16", "spark-17", "spark-18", "spark-19"]
+
+
+def test_a_history_server_that_does_not_tell_is_noted(server: str) -> None:
+    status = a_status(pages=[Page("spark-history-server", f"{server}/broken", "")])
+    add_gone(status, [])
+
+    assert status.notes == ["The History Server does not tell past runs: HTTP Error 503: Service Unavailable"]
+
+
 def test_what_it_prints_fits_100_columns() -> None:
     text = printed(a_status(parts=[Part("user-analytics/minio", LONG)], runs=RUNS, notes=[LONG]))
 
@@ -101,9 +130,26 @@ def test_a_warehouse_out_of_reach_is_why_the_publications_could_not_be_read(
 
 
 class _Answers(BaseHTTPRequestHandler):
+    """An error, where it is asked for, the event logs of 100 applications, or another address."""
+
     def do_GET(self) -> None:
-        self.send_response(503 if self.path == "/broken" else 307)
-        self.end_headers()
+        address = urlsplit(self.path)
+        if address.path.startswith("/broken"):
+            self.send_response(503)
+            self.end_headers()
+        elif address.path == "/api/v1/applications":
+            self.send_response(200)
+            self.end_headers()
+            [limit] = parse_qs(address.query)["limit"]
+            self.wfile.write(json.dumps([self._logged(number) for number in range(min(int(limit), 100))]).encode())
+        else:
+            self.send_response(307)
+            self.end_headers()
+
+    @staticmethod
+    def _logged(number: int) -> dict[str, object]:
+        attempt = {"startTimeEpoch": 1767323045000, "endTimeEpoch": 1767323105000, "completed": True}
+        return {"id": f"spark-{number}", "name": "movie_review", "attempts": [attempt]}
 
     def log_message(self, *_: object) -> None:
         """Not on the tests' output."""
