@@ -25,6 +25,7 @@ from user_analytics.embedded.stack import embedded_parts, embedded_stack
 from user_analytics.errors import ManifestMissing, ModelError, SettingsError, UserAnalyticsError
 from user_analytics.lake.manifest import RawManifest, Table, raw_dates, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
+from user_analytics.logical_date import DateOrLatestInvoiceDay, of_option, parse_date, parse_logical_date
 from user_analytics.logs import configure_logging, logs_are_json
 from user_analytics.mode import Mode
 from user_analytics.settings import Settings, load_log_format, load_settings
@@ -48,14 +49,9 @@ app.add_typer(ingest, name="ingest")
 app.add_typer(quarantine, name="quarantine")
 
 
-def _date(text: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not a date like 2010-12-08") from error
-
-
-Date = Annotated[date, typer.Option("--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date.")]
+Date = Annotated[
+    date, typer.Option("--date", parser=of_option(parse_logical_date), metavar="YYYY-MM-DD", help="Logical date.")
+]
 ModeOption = Annotated[Mode, typer.Option(help="All purchases, or those of the last days only.")]
 LookbackDays = Annotated[
     int | None,
@@ -84,12 +80,7 @@ def run(
     purchases: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Purchases CSV for the embedded Postgres; default: the sample.")
     ] = None,
-    ds: Annotated[
-        date | None,
-        typer.Option(
-            "--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date; default: the latest invoice day."
-        ),
-    ] = None,
+    ds: DateOrLatestInvoiceDay = None,
     mode: ModeOption = "full",
     lookback_days: LookbackDays = None,
     force: Force = False,
@@ -250,7 +241,10 @@ def quarantine_show(
     ds: Annotated[
         date | None,
         typer.Option(
-            "--date", parser=_date, metavar="YYYY-MM-DD", help="Logical date; default: the latest that was ingested."
+            "--date",
+            parser=of_option(parse_date),
+            metavar="YYYY-MM-DD",
+            help="Logical date; default: the latest that was ingested.",
         ),
     ] = None,
     table: Annotated[Table | None, typer.Option(help="Only this table's rows.")] = None,
@@ -378,7 +372,7 @@ def put_model_command(
 @app.command("render")
 def render_command(
     name: Annotated[str, typer.Argument(metavar="APP", help="Such as movie-review or ingest-purchases.")],
-    ds: Annotated[date, typer.Option("--ds", parser=_date, metavar="YYYY-MM-DD", help="Logical date.")],
+    ds: Annotated[date, typer.Option("--ds", parser=of_option(parse_date), metavar="YYYY-MM-DD", help="Logical date.")],
     parameters: Annotated[
         list[str] | None,
         typer.Option(

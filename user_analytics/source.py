@@ -13,6 +13,7 @@ from psycopg2 import errorcodes
 
 from user_analytics.errors import InputError, SettingsError, Unreachable, UserAnalyticsError
 from user_analytics.ingest.csv_records import CsvRecords
+from user_analytics.logical_date import today
 from user_analytics.retries import until_reachable
 from user_analytics.settings import Settings
 from user_analytics.sql import render_sql
@@ -85,7 +86,7 @@ def load_purchases(settings: Settings, csv_path: Path) -> int:
 
 
 def latest_invoice_day(settings: Settings) -> date:
-    """The UTC day of the latest invoice in the source; raises InputError when there is none."""
+    """The UTC day of the latest invoice in the source; raises InputError when there is none, or it is after today."""
     with source_transaction(settings) as connection, connection.cursor() as cursor:
         cursor.execute(render_sql("postgres/latest_invoice_day.sql"))
         (latest,) = cursor.fetchone() or (None,)
@@ -93,6 +94,12 @@ def latest_invoice_day(settings: Settings) -> date:
         raise InputError(
             f"{TABLE} of {source_place(settings)} has no invoice whose day could be the date of the run: "
             "give one, --date YYYY-MM-DD (with make, DATE=YYYY-MM-DD)"
+        )
+    if latest > (now := today()):
+        raise InputError(
+            f"the latest invoice of {TABLE} of {source_place(settings)} is of {latest}, which is after today, {now} "
+            "(UTC): check it, and whether SOURCE_TIMEZONE is that of the source, or give the date of the run, "
+            "--date YYYY-MM-DD (with make, DATE=YYYY-MM-DD)"
         )
     return latest
 

@@ -20,6 +20,7 @@ from user_analytics.cluster.messages import say
 from user_analytics.cluster.report import REPORTS, fetch_report
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
+from user_analytics.logical_date import of_option, parse_logical_date
 from user_analytics.mode import Mode
 from user_analytics.outcome import print_outcome
 from user_analytics.progress import Stage
@@ -59,17 +60,12 @@ def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Sta
     return [Stage(task, seconds=instances[task]["duration"] or 0.0) for task in expected]
 
 
-def dates(first: date, last: date, today: date) -> Iterator[date]:
-    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run.
-
-    `today` is that of UTC.
-    """
+def dates(first: date, last: date) -> Iterator[date]:
+    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run."""
     if first > last:
         raise InputError(f"FROM={first} is after TO={last}")
     if first < FIRST_DATE:
         raise InputError(f"{first} is before {FIRST_DATE}, the DAG's start: no task would be made")
-    if last > today:
-        raise InputError(f"{last} is after today, {today} (UTC): its run would wait for that day, and others for it")
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
@@ -180,12 +176,16 @@ def _outcome(core: CoreV1Api, ds: date, stages: Sequence[Stage]) -> Outcome:
         )
 
 
-DATE = {"formats": ["%Y-%m-%d"]}
+# None to come: its run would wait for that day, and others for it.
+parse = of_option(parse_logical_date)
 
 
 def main(
-    first: Annotated[datetime, typer.Option("--from", **DATE, help="First date.")],
-    last: Annotated[datetime | None, typer.Option("--to", **DATE, help="Last date; default: the first alone.")] = None,
+    first: Annotated[date, typer.Option("--from", parser=parse, metavar="YYYY-MM-DD", help="First date.")],
+    last: Annotated[
+        date | None,
+        typer.Option("--to", parser=parse, metavar="YYYY-MM-DD", help="Last date; default: the first alone."),
+    ] = None,
     mode: Annotated[
         Literal["full", "incremental"], typer.Option(help="All purchases, or those of the last days.")
     ] = "full",
@@ -193,7 +193,7 @@ def main(
     """Run the DAG for each date, ascending; stop at the first that fails. Print what the last one published."""
     started = time.monotonic()
     try:
-        wanted = list(dates(first.date(), (last or first).date(), datetime.now(UTC).date()))
+        wanted = list(dates(first, last or first))
         with connected() as client:
             core = CoreV1Api(client)
             for ds in wanted:

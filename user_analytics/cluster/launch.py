@@ -1,7 +1,7 @@
 """Runs stages on the cluster from their manifests, in order, and follows each to its end: `make ingest` and so on."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated
 
 import typer
@@ -17,6 +17,7 @@ from user_analytics.cluster.load import ensure_loaded
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.runs import KINDS
 from user_analytics.errors import ClusterError, SettingsError, UserAnalyticsError
+from user_analytics.logical_date import DateOrLatestInvoiceDay
 from user_analytics.render import MANIFESTS, SparkParameters, check, render
 from user_analytics.source import latest_invoice_day
 
@@ -91,10 +92,7 @@ def _stage(text: str) -> str:
 
 def main(
     stages: Annotated[list[str], typer.Argument(parser=_stage, metavar="STAGE...")],
-    ds: Annotated[
-        datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; default: the latest invoice day."),
-    ] = None,
+    ds: DateOrLatestInvoiceDay = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter, for the stages that have it.")
     ] = None,
@@ -103,7 +101,7 @@ def main(
     try:
         parameters = stage_parameters(settings or [], stages)
         with connected() as api:
-            launch_stages(api, parameters, ds.date() if ds else None)
+            launch_stages(api, parameters, ds)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except UserAnalyticsError as error:

@@ -1,6 +1,6 @@
 """`make report`: writes the report of a date, in a Job, and copies its page into `build/reports`, for a browser."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from user_analytics.cluster.messages import say
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store, open_store
+from user_analytics.logical_date import DateOrLatestInvoiceDay
 
 REPORTS = CHECKOUT / "build" / "reports"
 
@@ -31,10 +32,7 @@ def fetch_report(store: Store, ds: date, directory: Path) -> Path:
 
 
 def main(
-    ds: Annotated[
-        datetime | None,
-        typer.Option("--date", formats=["%Y-%m-%d"], help="Logical date; default: the latest invoice day."),
-    ] = None,
+    ds: DateOrLatestInvoiceDay = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the Job.")
     ] = None,
@@ -43,7 +41,7 @@ def main(
     try:
         parameters = stage_parameters(settings or [], ["report"])
         with connected() as api:
-            day = launch_stages(api, parameters, ds.date() if ds else None)
+            day = launch_stages(api, parameters, ds)
             with cluster_settings(CoreV1Api(api), {"lake"}) as lake:
                 file = fetch_report(open_store(lake), day, REPORTS)
     except KeyboardInterrupt:

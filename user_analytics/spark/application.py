@@ -11,6 +11,7 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from user_analytics import errors
+from user_analytics.logical_date import parse_logical_date
 from user_analytics.logs import configure_logging
 from user_analytics.settings import Settings, load_log_format, load_settings
 
@@ -87,6 +88,6 @@ def _innermost_cause(text: str) -> str:
 
 def _logical_date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2010-12-08") from error
+        return parse_logical_date(text)
+    except ValueError as error:  # whose reason argparse would not tell
+        raise argparse.ArgumentTypeError(str(error)) from error

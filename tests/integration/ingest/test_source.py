@@ -221,6 +221,18 @@ def test_a_table_without_invoices_has_no_latest_day(source: SourceDatabase) -> N
         latest_invoice_day(source.settings)
 
 
+def test_a_latest_day_to_come_is_refused_as_the_default_date_of_a_run(
+    load: Callable[[bytes], int], source: SourceDatabase
+) -> None:
+    load(HEADER + ROW + ROW.replace(b"2010-12-01", b"2159-01-01"))
+
+    said = (
+        r"the latest invoice of retail.user_purchase of database test_\w+ at .* is of 2159-01-01, which is after today"
+    )
+    with pytest.raises(InputError, match=rf"{said}, .* \(UTC\): .*SOURCE_TIMEZONE .*--date YYYY-MM-DD"):
+        latest_invoice_day(source.settings)
+
+
 def test_a_server_that_is_starting_is_waited_for(source: SourceDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     connect = psycopg2.connect
     answers = iter([psycopg2.OperationalError("FATAL:  the database system is starting up"), None])

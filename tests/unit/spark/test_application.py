@@ -140,3 +140,9 @@ def test_a_malformed_date_is_wrong_usage(ds: str, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit, match=r"^2$"):
         run(lambda *_: None, argument_parser(""), ["--ds", ds])
     assert re.search(f"'{ds}' is not a date like 2010-12-08", capsys.readouterr().err)
+
+
+def test_a_date_to_come_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        run(lambda *_: None, argument_parser(""), ["--ds", "2159-01-01"])
+    assert "2159-01-01 is after today" in capsys.readouterr().err

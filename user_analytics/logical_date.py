@@ -1,0 +1,57 @@
+"""The logical date of a run as it is typed: how it is written, and that it is not after today."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+import typer
+
+
+def today() -> date:
+    """The UTC day, as the logical dates are."""
+    return datetime.now(UTC).date()
+
+
+def parse_date(text: str) -> date:
+    """A date; raises ValueError, for the person who typed it, when it is not written as YYYY-MM-DD."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a date like 2010-12-08") from error
+
+
+def parse_logical_date(text: str) -> date:
+    """A date to run something for; raises ValueError as `parse_date` does, and for one after today.
+
+    A mistyped year would be published, and every date until then be refused as older.
+    """
+    ds = parse_date(text)
+    if ds > (now := today()):
+        raise ValueError(
+            f"{ds} is after today, {now} (UTC), and would stand in the way of every run until that day: give today's "
+            "date or an earlier one"
+        )
+    return ds
+
+
+def of_option(parse: Callable[[str], date]) -> Callable[[str], date]:
+    """A parser for an option of the command line, where the reason of a ValueError would be lost."""
+
+    def parsed(text: str) -> date:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return parsed
+
+
+DateOrLatestInvoiceDay = Annotated[
+    date | None,
+    typer.Option(
+        "--date",
+        parser=of_option(parse_logical_date),
+        metavar="YYYY-MM-DD",
+        help="Logical date; default: the latest invoice day.",
+    ),
+]
