@@ -295,6 +295,8 @@ def _problem(detail: Any, model: type[Parameters]) -> str:
     if detail["type"] == "extra_forbidden":
         close = difflib.get_close_matches(name, model.model_fields, n=1) if len(detail["loc"]) == 1 else []
         return f"{name}: no such parameter" + (f"; did you mean {close[0]}?" if close else "")
+    if detail["type"] == "literal_error":  # in the words of the command line
+        return f"{name}: {detail['input']!r} is not one of {detail['ctx']['expected'].replace(' or ', ', ')}"
     return ": ".join(filter(None, (name, detail["msg"].removeprefix("Value error, "))))
 
 

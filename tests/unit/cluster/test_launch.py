@@ -28,7 +28,8 @@ def test_a_parameter_that_no_stage_has_is_refused_by_its_name() -> None:
 
 
 def test_a_wrong_value_for_one_stage_is_refused_before_any_is_launched() -> None:
-    with pytest.raises(SettingsError, match="wrong parameters of ingest-purchases:\n  mode: Input should be 'full' or"):
+    problem = "wrong parameters of ingest-purchases:\n  mode: 'ful' is not one of 'full', 'incremental'$"
+    with pytest.raises(SettingsError, match=problem):
         stage_parameters(["mode=ful"], ["ingest-reviews", "ingest-purchases"])
 
 
