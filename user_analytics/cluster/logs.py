@@ -1,10 +1,10 @@
 """`make cluster-logs`: what a person wants to see first when something failed.
 
-Of a named application, Job or pod: what the cluster says of it, and the end of every log. Without a name: of every part
-that is not ready and of the last runs that failed, and the warnings of the last hour.
+Of a named application, Job or pod: what the cluster says of it, and the end of every log. Without a name: the warnings
+of the last hour, then the same of every part that is not ready, and of the last runs that failed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -26,6 +26,8 @@ RUN_LABELS = ("sparkoperator.k8s.io/app-name", "batch.kubernetes.io/job-name")
 STAGE_LABEL = "app.kubernetes.io/name"
 WARNINGS_OF = timedelta(hours=1)
 LAST_FAILED = 2
+# Some events hold a whole Java stack.
+MESSAGE_LENGTH = 300
 
 
 def named(api: ApiClient, name: str, lines: int) -> Iterator[str]:
@@ -51,20 +53,20 @@ def named(api: ApiClient, name: str, lines: int) -> Iterator[str]:
 
 
 def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
-    """The logs of all that is not as it should be, and the last warnings."""
+    """The last warnings, and the logs of all that is not as it should be: what failed last comes last, to be seen."""
     core = CoreV1Api(api)
+    yield _heading("Warnings of the last hour, the latest last")
+    yield from list(_warnings(core, now - WARNINGS_OF)) or ["None."]
     found = False
     for pod in (pod for namespace in SERVER_NAMESPACES for pod in core.list_namespaced_pod(namespace).items):
         if pod_problem(pod) or _restarts(pod):
             found = True
             yield from _of_pod(core, pod, lines)
-    for run in [run for run in runs(api) if run.has_failed][:LAST_FAILED]:
+    for run in reversed([run for run in runs(api) if run.has_failed][:LAST_FAILED]):
         found = True
         yield from named(api, run.name, lines)
     if not found:
-        yield "No server's pod has a problem, and no run has failed."
-    yield _heading("Warnings of the last hour, the latest last")
-    yield from list(_warnings(core, now - WARNINGS_OF)) or ["None."]
+        yield "\nNo server's pod has a problem, and no run has failed."
 
 
 def _pods_of(core: CoreV1Api, name: str) -> list[V1Pod]:
@@ -110,21 +112,28 @@ def _tail(core: CoreV1Api, pod: V1Pod, container: str, lines: int, *, previous: 
 
 
 def _warnings(core: CoreV1Api, since: datetime) -> Iterator[str]:
-    events = [
-        event
-        for namespace in NAMESPACES
-        for event in core.list_namespaced_event(namespace, field_selector="type=Warning").items
-    ]
-    for event in sorted(events, key=_when):
-        if _when(event) >= since:
+    events = [event for namespace in NAMESPACES for event in core.list_namespaced_event(namespace).items]
+    events.sort(key=_when)
+    # the latest of each pod, also of one that is gone
+    starts = {event.involved_object.uid: _when(event) for event in events if event.reason == "Started"}
+    for event in events:
+        if event.type == "Warning" and _when(event) >= since and not _has_passed(event, starts):
             yield warning(event)
 
 
+def _has_passed(event: CoreV1Event, starts: Mapping[str | None, datetime]) -> bool:
+    """Whether it tells of a volume that was not there yet, as a Spark driver's before the operator has made it."""
+    start = starts.get(event.involved_object.uid)
+    return event.reason == "FailedMount" and start is not None and _when(event) <= start
+
+
 def warning(event: CoreV1Event) -> str:
-    """A line about an event: when it was last, of what, how often, and what it says."""
+    """A line about an event: when it was last, of what, how often, and what it says, cut where that is long."""
     of = event.involved_object
     times = f" ({event.count} times)" if (event.count or 1) > 1 else ""
     said = " ".join((event.message or "").split())
+    if len(said) > MESSAGE_LENGTH:
+        said = f"{said[: MESSAGE_LENGTH - 1]}…"
     return f"{_when(event):%H:%M:%S}  {of.namespace}/{of.name}  {event.reason}{times}: {said}"
 
 

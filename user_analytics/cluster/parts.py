@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1StatefulSet
+from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1PodStatus, V1StatefulSet
 
 Server = V1StatefulSet | V1Deployment
 INSTANCE = "app.kubernetes.io/instance"
@@ -26,14 +26,33 @@ def pod_problem(pod: V1Pod) -> str:
     status = pod.status
     if status is None or status.phase == "Succeeded":
         return ""
+    if status.phase == "Failed":
+        return _failure(status)
     for container in [*(status.init_container_statuses or []), *(status.container_statuses or [])]:
         waiting = container.state.waiting if container.state else None
         if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
             return f"{waiting.reason}: {waiting.message or container.image}"
     for condition in status.conditions or []:
         if condition.type in {"PodScheduled", "Ready"} and condition.status != "True":
-            return f"{condition.reason}: {condition.message}"
+            return _told(condition.reason, condition.message)
     return ""
+
+
+def _failure(status: V1PodStatus) -> str:
+    if status.reason:  # as of an eviction
+        return _told(status.reason, status.message)
+    containers = [*(status.init_container_statuses or []), *(status.container_statuses or [])]
+    ends = [(each.name, each.state.terminated) for each in containers if each.state and each.state.terminated]
+    codes = [
+        f"its container {name} ended with exit code {end.exit_code} ({end.reason})"
+        for name, end in ends
+        if end.exit_code
+    ]
+    return "; ".join(codes) or _told("it has failed", status.message)
+
+
+def _told(reason: str | None, message: str | None) -> str:
+    return ": ".join(filter(None, [reason, message]))
 
 
 def parts(core: CoreV1Api, apps: AppsV1Api, releases: Collection[tuple[str, str]]) -> list[Part]:

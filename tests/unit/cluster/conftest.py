@@ -51,11 +51,10 @@ class Cluster:
         for body in bodies:
             self._kubectl("create", "--filename", "-", standard_input=yaml.safe_dump(body))
 
-    def set_status(self, kind: str, name: str, status: Mapping[str, Any]) -> None:
+    def set_status(self, kind: str, name: str, status: Mapping[str, Any], namespace: str = JOBS) -> None:
         patch = json.dumps({"status": status})
-        self._kubectl(
-            "patch", kind, name, "--namespace", JOBS, "--subresource", "status", "--type", "merge", "--patch", patch
-        )
+        of = (kind, name, "--namespace", namespace)
+        self._kubectl("patch", *of, "--subresource", "status", "--type", "merge", "--patch", patch)
 
     def delete(self, kind: str, name: str) -> None:
         self._kubectl("delete", kind, name, "--namespace", JOBS, "--force", "--grace-period", "0")

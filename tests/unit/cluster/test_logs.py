@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
 
-from tests.unit.cluster.conftest import Cluster, application, job, pod
+from tests.unit.cluster.conftest import Body, Cluster, application, job, pod
 from user_analytics.cluster.logs import named, problems, warning
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError
@@ -79,9 +79,29 @@ def test_a_pod_is_found_by_its_name(cluster: Cluster) -> None:
 
 
 def test_without_problems_it_says_so(cluster: Cluster) -> None:
-    first, *_, last = problems(cluster.client, 10, NOW)
+    assert list(problems(cluster.client, 10, NOW))[1:] == [
+        "None.",
+        "\nNo server's pod has a problem, and no run has failed.",
+    ]
 
-    assert (first, last) == ("No server's pod has a problem, and no run has failed.", "None.")
+
+def test_what_failed_last_comes_last(cluster: Cluster) -> None:
+    cluster.make(pod("minio-0", SERVERS))
+    cluster.set_status("pod", "minio-0", {"phase": "Failed", "reason": "Evicted"}, SERVERS)
+    for day, name in enumerate(("views-abcde", "publish-abcde"), 2):
+        when = f"2026-01-0{day}T03:04:05Z"
+        conditions = [
+            {"type": kind, "status": "True", "lastTransitionTime": when} for kind in ("FailureTarget", "Failed")
+        ]
+        cluster.make(job(name))
+        cluster.set_status("job", name, {"startTime": when, "conditions": conditions})
+
+    assert headings(problems(cluster.client, 10, NOW)) == [
+        "Warnings of the last hour, the latest last",
+        f"{SERVERS}/minio-0: Failed",
+        "views-abcde: failed",
+        "publish-abcde: failed",
+    ]
 
 
 def event(minute: int = 5, **changes: object) -> CoreV1Event:
@@ -99,14 +119,42 @@ def test_a_warning_that_came_several_times_says_how_often() -> None:
     assert "FailedMount (7 times): no such volume" in warning(event(count=7))
 
 
+def test_a_long_warning_is_cut() -> None:
+    text = warning(event(message="failed to run spark-submit\n" + "\tat java.lang.Thread.run\n" * 200))
+
+    assert text.startswith("03:05:00  user-analytics/minio-0  FailedMount: failed to run spark-submit at java")
+    assert text.endswith("…")
+    assert len(text.partition("FailedMount: ")[2]) == 300
+
+
+def an_event(name: str, seconds_ago: int, reason: str, of: str = "minio-0") -> Body:
+    when = datetime.fromtimestamp(NOW.timestamp() - seconds_ago, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": SERVERS},
+        "involvedObject": {"kind": "Pod", "name": of, "namespace": SERVERS, "uid": f"uid-{of}"},
+        "type": "Normal" if reason == "Started" else "Warning",
+        "lastTimestamp": when,
+        "reason": reason,
+        "message": f"the {name} one",
+    }
+
+
 def test_warnings_of_the_last_hour_are_printed(cluster: Cluster) -> None:
-    for name, age in (("new", 60), ("old", 7200)):
-        stamp = datetime.fromtimestamp(NOW.timestamp() - age, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        of = {"kind": "Pod", "name": "minio-0", "namespace": SERVERS}
-        body = {"metadata": {"name": name, "namespace": SERVERS}, "involvedObject": of, "type": "Warning"}
-        times = {"lastTimestamp": stamp, "reason": "BackOff", "message": f"the {name} one"}
-        cluster.make({"apiVersion": "v1", "kind": "Event", **body, **times})
+    cluster.make(an_event("new", 60, "BackOff"), an_event("old", 7200, "BackOff"))
 
     text = "\n".join(problems(cluster.client, 10, NOW))
     assert "BackOff: the new one" in text
     assert "the old one" not in text
+
+
+def test_a_volume_that_was_missing_is_no_warning_once_its_pod_has_started(cluster: Cluster) -> None:
+    cluster.make(an_event("passing", 60, "FailedMount"), an_event("start", 50, "Started"))
+    cluster.make(an_event("lasting", 60, "FailedMount", of="minio-1"))
+    cluster.make(an_event("later", 40, "FailedMount"), an_event("other", 60, "Unhealthy"))
+
+    text = "\n".join(problems(cluster.client, 10, NOW))
+    assert "the passing one" not in text
+    assert all(f"the {name} one" in text for name in ("lasting", "later", "other"))
+    assert "the start one" not in text

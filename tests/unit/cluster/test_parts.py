@@ -8,6 +8,7 @@ from kubernetes.client import (
     AppsV1Api,
     CoreV1Api,
     V1ContainerState,
+    V1ContainerStateTerminated,
     V1ContainerStateWaiting,
     V1ContainerStatus,
     V1Pod,
@@ -56,6 +57,41 @@ def test_a_pod_that_starts_says_that_it_is_not_ready() -> None:
     )
 
     assert pod_problem(V1Pod(status=status)) == "Because: of that"
+
+
+def terminated(exit_code: int, reason: str) -> V1ContainerStatus:
+    state = V1ContainerState(terminated=V1ContainerStateTerminated(exit_code=exit_code, reason=reason))
+    return V1ContainerStatus(name="stage", image="i", image_id="", ready=False, restart_count=0, state=state)
+
+
+def test_a_pod_that_failed_says_how_its_container_ended() -> None:
+    not_ready = V1PodCondition(type="Ready", status="False", reason="PodFailed")  # Kubernetes gives no message
+    ends = [terminated(0, "Completed"), terminated(1, "Error")]
+    status = V1PodStatus(phase="Failed", conditions=[not_ready], container_statuses=ends)
+
+    assert pod_problem(V1Pod(status=status)) == "its container stage ended with exit code 1 (Error)"
+
+
+def test_a_pod_that_failed_by_an_init_container_says_how_that_ended() -> None:
+    status = V1PodStatus(phase="Failed", init_container_statuses=[terminated(137, "OOMKilled")])
+
+    assert pod_problem(V1Pod(status=status)) == "its container stage ended with exit code 137 (OOMKilled)"
+
+
+def test_a_pod_that_was_evicted_says_why() -> None:
+    status = V1PodStatus(phase="Failed", reason="Evicted", message="low on memory")
+
+    assert pod_problem(V1Pod(status=status)) == "Evicted: low on memory"
+
+
+def test_a_pod_that_failed_for_no_told_reason_has_failed_all_the_same() -> None:
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Failed"))) == "it has failed"
+
+
+def test_a_condition_without_a_message_is_told_by_its_reason() -> None:
+    unready = V1PodCondition(type="Ready", status="False", reason="ContainersNotReady")
+
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[unready]))) == "ContainersNotReady"
 
 
 @pytest.fixture
