@@ -1,6 +1,5 @@
 """Stages that are processes of their own, run side by side: the first that fails stops the others."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 from user_analytics.embedded.processes import RunningProgram, start
 from user_analytics.errors import StageFailed
+from user_analytics.log_event import failure_reason, read_event
 from user_analytics.progress import Stage, StageProgress
 
 POLL_SECONDS = 0.05
@@ -57,11 +57,7 @@ def _conclude(program: Program, stage: Stage, process: RunningProgram) -> None:
 def _reason(process: RunningProgram, exit_code: int) -> str:
     """What a program said last of why it failed, else how it ended."""
     for line in reversed(process.log_tail(lines=200).splitlines()):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and event.get("level") == "error" and "reason" in event:
-            return str(event["reason"])
+        if (event := read_event(line)) and (reason := failure_reason(event)):
+            return reason
     last = process.log_tail(lines=1)
     return f"exit code {exit_code}{f', {last}' if last else ''}"

@@ -5,7 +5,6 @@ checked as `user-analytics render` checks them, a task that fails raises the rea
 application outlives its task.
 """
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from kubernetes.client import ApiException, V1Pod
 
 from user_analytics.errors import StageFailed
+from user_analytics.log_event import failure_reason, read_event
 from user_analytics.render import MANIFESTS, check
 from user_analytics_airflow.alerts import tell_failure
 from user_analytics_airflow.deployment import Deployment
@@ -60,14 +60,10 @@ class _ManifestOperator(BaseOperator):
     def _readable(self, container: str, line: str) -> str:
         """A line of the pod's log, as it came or from JSON; keeps the reason that a stage gives for its failure."""
         del container
-        try:
-            event = json.loads(line)
-        except ValueError:
+        event = read_event(line)
+        if event is None:
             return line
-        if not isinstance(event, dict) or "event" not in event:
-            return line
-        if event.get("level") == "error" and "reason" in event:
-            self._reason = str(event["reason"])
+        self._reason = failure_reason(event) or self._reason
         details = (f"{name}={value}" for name, value in event.items() if name not in {"event", "level", "timestamp"})
         return " ".join([str(event["event"]), *details])
 

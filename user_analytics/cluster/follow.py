@@ -12,6 +12,7 @@ from user_analytics.cluster.connection import message
 from user_analytics.cluster.parts import pod_problem
 from user_analytics.cluster.runs import Kind, Run
 from user_analytics.errors import ClusterError
+from user_analytics.log_event import failure_reason, read_event
 
 # An image is there and a driver waits for nothing but its turn; the end of a pod is told within seconds.
 WAIT_SECONDS = 300.0
@@ -29,13 +30,16 @@ class _Seen(NamedTuple):
 
 
 def follow(api: ApiClient, kind: Kind, namespace: str, name: str, say: Callable[[str], None]) -> Run:
-    """Wait for the end of a run, saying the lines of its pod's log; how it ended, with what took its pod in `problem`.
+    """Wait for the end of a run, saying the lines of its pod's log; how it ended.
 
-    Raises ClusterError when it is deleted, does not start, or loses its pod and neither ends nor gets another one.
+    The `problem` of one that failed begins with the reason that the log of its last pod gave, if any, and ends with
+    what took its pods. Raises ClusterError when it is deleted, does not start, or loses its pod and neither ends nor
+    gets another one.
     """
     core = CoreV1Api(api)
     followed: dict[str, V1Pod] = {}
     told = ""
+    reason: str | None = None
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         run, pods = _look(api, kind, namespace, name)
@@ -43,12 +47,13 @@ def follow(api: ApiClient, kind: Kind, namespace: str, name: str, say: Callable[
         fresh = next((pod for pod in pods if _phase(pod) != "Pending" and _uid(pod) not in followed), None)
         is_alive = any(_phase(pod) == "Running" for pod in pods)
         if fresh:
-            for line in _log_lines(core, fresh):
-                say(line)
+            reason = _say_log(core, fresh, say)
             followed[_uid(fresh)] = fresh
         elif run.has_ended:
-            losses = [_loss(core, pod, pods) for pod in followed.values()] if run.has_failed else []
-            return run._replace(problem="\n".join(filter(None, [run.problem, *losses])))
+            if not run.has_failed:
+                return run
+            losses = [_loss(core, pod, pods) for pod in followed.values()]
+            return run._replace(problem="\n".join(filter(None, [reason, run.problem, *losses])))
         elif not is_alive and time.monotonic() > deadline:
             problem = _overdue(core, name, pods, list(followed.values()))
             raise ClusterError(f"{problem}. To remove it: {kind.deletion(namespace, name)}")
@@ -79,6 +84,16 @@ def _look(api: ApiClient, kind: Kind, namespace: str, name: str) -> _Seen:
     # after the run, so that none is missing of one that has ended
     labels = kind.pod_labels.format(name=name)
     return _Seen(run, CoreV1Api(api).list_namespaced_pod(namespace, label_selector=labels).items)
+
+
+def _say_log(core: CoreV1Api, pod: V1Pod, say: Callable[[str], None]) -> str | None:
+    """Say the log of a pod until it ends; the reason that it gave last for a failure, if any."""
+    reason = None
+    for line in _log_lines(core, pod):
+        say(line)
+        if event := read_event(line):
+            reason = failure_reason(event) or reason
+    return reason
 
 
 def _log_lines(core: CoreV1Api, pod: V1Pod) -> Iterator[str]:

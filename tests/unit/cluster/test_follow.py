@@ -3,6 +3,7 @@
 Its node does not exist: the log of a pod ends at once, saying so, and a test then does what is to happen meanwhile.
 """
 
+import json
 import time
 from collections.abc import Callable
 from threading import Timer
@@ -27,6 +28,7 @@ PODS = {
     ),
 }
 NAMES = {"Job": JOB, "SparkApplication": APPLICATION}
+LOG_ENDS = "(the log ends here: of a test)"
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 UNSCHEDULABLE = {
     "type": "PodScheduled",
@@ -114,6 +116,45 @@ def test_a_failure_is_told_in_the_cluster_s_words(followed: Followed) -> None:
 
     assert run.has_failed
     assert run.problem in {"it reached its backoff limit", "no driver pod"}
+
+
+def test_a_failure_is_told_by_the_reason_that_the_stage_gave_before_the_cluster_s_words(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_logs(monkeypatch, [["loading", reason("it is older")]])
+    followed.run_pod()
+
+    run = followed.follow(then=lambda: followed.end(succeeded=False))
+
+    assert run.problem in {"it is older\nit reached its backoff limit", "it is older\nno driver pod"}
+
+
+def test_a_reason_that_an_earlier_pod_gave_is_not_that_of_the_last_one(
+    followed_job: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_logs(monkeypatch, [[reason("it is older")], []])
+    followed_job.run_pod()
+
+    def replace_or_end() -> None:
+        if followed_job.said.count(LOG_ENDS) == 1:
+            followed_job.lose_pod()
+            followed_job.run_pod()
+        else:
+            followed_job.end(succeeded=False)
+
+    run = followed_job.follow(then=replace_or_end)
+
+    assert run.problem.splitlines()[0] == "it reached its backoff limit"
+
+
+def reason(text: str) -> str:
+    return json.dumps({"event": "failed", "level": "error", "reason": text})
+
+
+def give_logs(monkeypatch: pytest.MonkeyPatch, logs: list[list[str]]) -> None:
+    """Have the pods that run, one after the other, write these lines."""
+    left = iter(logs)
+    monkeypatch.setattr(following, "_log_lines", lambda *_: [*next(left), LOG_ENDS])
 
 
 def test_a_lost_pod_whose_loss_the_cluster_tells_late_is_a_failure_with_what_took_it(
