@@ -1,6 +1,7 @@
 """Fixtures of the tests of what the cluster is made with."""
 
 import fcntl
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ def podman_to_itself() -> Iterator[None]:
     with Path(tempfile.gettempdir(), "user-analytics-tests-podman.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@pytest.fixture
+def signals_as_before() -> Iterator[None]:
+    """What is done with signals is undone: who stops servers has some end the process as exceptions."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

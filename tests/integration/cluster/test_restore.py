@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Timer
 from typing import BinaryIO
@@ -17,6 +17,8 @@ from tests.integration.cluster.server_cluster import ServerCluster
 from user_analytics.cluster import accounts, backup, backup_folder, connection, kind, restore, servers, volumes
 from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError
+
+pytestmark = pytest.mark.usefixtures("signals_as_before")
 
 ALL = dict.fromkeys(servers.NAMES, 1)
 GOES_ON = ". `make cluster-up` finishes the restore if all volumes were replaced, else it gives back the old ones"
@@ -32,14 +34,6 @@ module = importlib.import_module(f"user_analytics.cluster.{sys.argv[3]}")
 setattr(module, sys.argv[4], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 restore.restore(config.new_client_from_config(sys.argv[1]), Path(sys.argv[2]))
 """
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

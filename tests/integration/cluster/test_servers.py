@@ -2,7 +2,6 @@
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,16 +10,10 @@ from user_analytics.cluster import servers
 from user_analytics.cluster.servers import stopped, wait_until_ready
 from user_analytics.errors import ClusterError
 
+pytestmark = pytest.mark.usefixtures("signals_as_before")
+
 ALL = dict.fromkeys(servers.NAMES, 1)
 NONE = dict.fromkeys(servers.NAMES, 0)
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def test_no_server_has_a_pod_inside_and_each_a_new_one_afterwards(server_cluster: ServerCluster) -> None:

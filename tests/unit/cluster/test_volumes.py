@@ -227,33 +227,33 @@ def run_until(pair: Pair, action: str, moves: int, directory: Path) -> bool:
     return done.returncode != 0
 
 
-@pytest.mark.parametrize("action", ["place", "undo", "settle"])
-def test_wherever_it_is_killed_all_volumes_are_from_before_or_all_new(tmp_path: Path, action: str) -> None:
+def killed_after_each_move(directory: Path, action: str) -> Iterator[Pair]:
+    """Pairs of volumes, each as an action left it that was killed one move later than the one before."""
     for moves in itertools.count():
-        pair = Pair(tmp_path / str(moves))
+        pair = Pair(directory / str(moves))
         if action != "place":
             place(pair.folders)
-        if not run_until(pair, action, moves, tmp_path):
+        if not run_until(pair, action, moves, directory):
             break
+        yield pair
+    assert moves >= 2
+
+
+@pytest.mark.parametrize("action", ["place", "undo", "settle"])
+def test_wherever_it_is_killed_all_volumes_are_from_before_or_all_new(tmp_path: Path, action: str) -> None:
+    for moves, pair in enumerate(killed_after_each_move(tmp_path, action)):
         settle(pair.folders)
         assert pair.contents() in (["before", "before"], ["new", "new"]), f"killed after {moves} moves"
         assert pair.others() == []
-    assert moves >= 2
 
 
 @pytest.mark.parametrize("action", ["place", "undo", "settle"])
 def test_wherever_it_is_killed_undoing_it_leaves_no_mixture(tmp_path: Path, action: str) -> None:
-    for moves in itertools.count():
-        pair = Pair(tmp_path / str(moves))
-        if action != "place":
-            place(pair.folders)
-        if not run_until(pair, action, moves, tmp_path):
-            break
+    for moves, pair in enumerate(killed_after_each_move(tmp_path, action)):
         undo(pair.folders)
         settle(pair.folders)
         assert pair.contents() in (["before", "before"], ["new", "new"]), f"killed after {moves} moves"
         assert pair.others() == []
-    assert moves >= 2
 
 
 @pytest.mark.parametrize("first", range(1, 4))
