@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.cluster.airflow_dags import Dag
-from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, KindCluster
+from tests.e2e.cluster.kind_cluster import ROOT, KindCluster
 from user_analytics.cluster.airflow import airflow_api
 from user_analytics.cluster.kind import connect
 
@@ -33,7 +33,7 @@ def _terminated_as_interrupted() -> None:
 @pytest.fixture(scope="session")
 def cluster() -> KindCluster:
     """The cluster as `make cluster-up` makes or completes it."""
-    subprocess.run(["make", "cluster-up"], cwd=ROOT, env=ENVIRONMENT, check=True)
+    subprocess.run(["make", "cluster-up"], cwd=ROOT, check=True)
     return KindCluster(connect())
 
 

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT, kill_make
+from tests.e2e.cluster.kind_cluster import ROOT, kill_make
 from user_analytics.cluster.kind import is_complete, node_state
 
 # Where it is killed, each time some seconds into the step; it goes on from there the next time.
@@ -18,7 +18,7 @@ pytestmark = [
 
 
 def make(target: str, *, check: bool = True) -> int:
-    return subprocess.run(["make", target], cwd=ROOT, env=ENVIRONMENT, check=check).returncode
+    return subprocess.run(["make", target], cwd=ROOT, check=check).returncode
 
 
 def test_killed_in_five_steps_it_goes_on_each_time_and_all_is_ready_at_the_end() -> None:

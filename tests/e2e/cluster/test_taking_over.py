@@ -1,12 +1,13 @@
 """`make cluster-up` on a cluster that kind alone made, as it comes to its node."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 from kubernetes.client import CoreV1Api, StorageV1Api, V1Namespace, V1ObjectMeta
 
-from tests.e2e.cluster.kind_cluster import ENVIRONMENT, ROOT
+from tests.e2e.cluster.kind_cluster import ROOT
 from user_analytics.cluster import go_programs, up
 from user_analytics.cluster.engine import kind_environment, run
 from user_analytics.cluster.kind import COMPLETE, NODE, connect, node_state
@@ -24,7 +25,7 @@ pytestmark = [
 @pytest.fixture(scope="module", autouse=True)
 def _cluster_of_kind() -> Iterator[None]:
     """A cluster by the command that kind-config.yaml names, with a namespace in it."""
-    subprocess.run(["make", "image-kind-node"], cwd=ROOT, env=ENVIRONMENT, check=True)
+    subprocess.run(["make", "image-kind-node"], cwd=ROOT, check=True)
     go_programs.build("kind")
     command = [
         str(go_programs.program_file("kind")),
@@ -36,11 +37,11 @@ def _cluster_of_kind() -> Iterator[None]:
         "180s",
     ]
     command += ["--image", node_image().versioned_reference()]
-    subprocess.run(command, cwd=ROOT, env={**ENVIRONMENT, **kind_environment()}, check=True)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **kind_environment()}, check=True)
     with connect() as api:
         CoreV1Api(api).create_namespace(V1Namespace(metadata=V1ObjectMeta(name=KEPT)))
     yield
-    subprocess.run(["make", "cluster-down"], cwd=ROOT, env=ENVIRONMENT, check=True)
+    subprocess.run(["make", "cluster-down"], cwd=ROOT, check=True)
 
 
 def test_it_is_taken_over_once_with_what_it_holds() -> None:
