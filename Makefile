@@ -24,7 +24,8 @@ LABELLED ?=         ## bench-sentiment: reviews to train on and to check (review
 VENV := .venv
 BIN := $(VENV)/bin
 AIRFLOW := .venv-airflow
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# one more process than cores: a good part of the tests' time is waiting for what they start and kill
+PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)

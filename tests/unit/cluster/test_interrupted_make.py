@@ -27,7 +27,6 @@ def _own_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Makefile").write_text(f"backup:\n\t@{sys.executable} target.py; true\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(kind_cluster, "ROOT", tmp_path)
-    monkeypatch.setattr(kind_cluster, "ENVIRONMENT", {**kind_cluster.ENVIRONMENT, "HOME": str(tmp_path)})
 
 
 def interrupt() -> bool:
