@@ -28,8 +28,8 @@ def parse_logical_date(text: str) -> date:
     ds = parse_date(text)
     if ds > (now := today()):
         raise ValueError(
-            f"{ds} is after today, {now} (UTC), and would stand in the way of every run until that day: give today's "
-            "date or an earlier one"
+            f"{ds} is after today, {now} (UTC), and nothing is run for a day to come: give today's date or an earlier "
+            "one"
         )
     return ds
 

@@ -83,8 +83,8 @@ def test_a_date_to_come_is_refused_before_anything_is_run_for_it(reached: list[s
 
     assert result.exit_code == 2
     assert re.search(
-        r"2159-01-01 is after today, \d{4}-\d\d-\d\d \(UTC\), and would stand in the way of every run until that "
-        r"day: give today's date or an earlier one",
+        r"2159-01-01 is after today, \d{4}-\d\d-\d\d \(UTC\), and nothing is run for a day to come: "
+        r"give today's date or an earlier one",
         result.stderr,
     )
     assert reached == []
