@@ -61,7 +61,7 @@ def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Sta
 
 
 def dates(first: date, last: date) -> Iterator[date]:
-    """All dates from `first` to `last`, ascending. Raises InputError when there is none, or one that cannot be run."""
+    """All dates from `first` to `last`, ascending. Raises InputError for none, or for one before the DAG's start."""
     if first > last:
         raise InputError(f"FROM={first} is after TO={last}")
     if first < FIRST_DATE:
@@ -176,15 +176,20 @@ def _outcome(core: CoreV1Api, ds: date, stages: Sequence[Stage]) -> Outcome:
         )
 
 
-# None to come: its run would wait for that day, and others for it.
-parse = of_option(parse_logical_date)
-
-
 def main(
-    first: Annotated[date, typer.Option("--from", parser=parse, metavar="YYYY-MM-DD", help="First date.")],
+    # a run of a day to come would wait for that day, and other runs for it
+    first: Annotated[
+        date,
+        typer.Option("--from", parser=of_option(parse_logical_date), metavar="YYYY-MM-DD", help="First date."),
+    ],
     last: Annotated[
         date | None,
-        typer.Option("--to", parser=parse, metavar="YYYY-MM-DD", help="Last date; default: the first alone."),
+        typer.Option(
+            "--to",
+            parser=of_option(parse_logical_date),
+            metavar="YYYY-MM-DD",
+            help="Last date; default: the first alone.",
+        ),
     ] = None,
     mode: Annotated[
         Literal["full", "incremental"], typer.Option(help="All purchases, or those of the last days.")

@@ -5,9 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
+from kubernetes.client import CoreV1Api
 
+from user_analytics.cluster import dag_run
 from user_analytics.cluster.airflow import AirflowApi
-from user_analytics.cluster.dag_run import FIRST_DATE, _does, _failures, dates, follow_run, start_run
+from user_analytics.cluster.dag_run import FIRST_DATE, _does, _failures, dates, follow_run, run_date, start_run
 from user_analytics.errors import ClusterError, InputError
 
 
@@ -65,6 +67,22 @@ def test_failures_name_the_task_and_where_its_log_is() -> None:
         "publish failed; its log: http://127.0.0.1:8080/dags/user_analytics_dag/runs/manual__2010-12-08T00%3A00/tasks/publish",
         "views: upstream_failed",
     ]
+
+
+def test_a_run_that_lacks_a_task_of_the_dag_failed_though_all_that_it_has_succeeded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dag_run, "_configuration", lambda *_: {"mode": "full"})  # it asks the warehouse
+    api = airflow(
+        user_analytics_dag=[{"is_paused": False}],
+        tasks=[{"tasks": [{"task_id": "views"}, {"task_id": "report"}]}],
+        dagRuns=[{"dag_runs": [a_run()]}],
+        a=[a_run(state="success")],
+        taskInstances=[instances(state="success")],
+    )
+
+    with pytest.raises(ClusterError, match=r"^the run of 2010-12-08 failed:\n  report was never made$"):
+        run_date(api, CoreV1Api(), date(2010, 12, 8), "full")
 
 
 def a_run(**changes: Any) -> dict[str, Any]:
