@@ -66,6 +66,15 @@ def test_all_with_one_application_and_one_pod_of_a_task_fit_on_two_cores(helm: H
     assert sum(cores.values()) <= AVAILABLE, cores
 
 
+@pytest.mark.parametrize(("resource", "most"), [("cpu", "400m"), ("memory", "2.5G")])
+def test_airflow_leaves_room_for_the_others_also_with_a_triggerer_and_its_job(
+    helm: Helm, resource: str, most: str
+) -> None:
+    airflow = helm.template("airflow", {"triggerer": {"enabled": True}})
+
+    assert total(airflow, "requests", resource) <= quantity(most)
+
+
 def quota(namespace: str, kind: str, resource: str) -> Decimal:
     [hard] = [
         item["spec"]["hard"]
