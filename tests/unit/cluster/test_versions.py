@@ -89,3 +89,13 @@ def test_programs_are_built_before_any_package_is_installed() -> None:
 
 def _go_mod(module: str) -> str:
     return (MODULES / module / "go.mod").read_text()
+
+
+@pytest.mark.parametrize(
+    ("named", "version"),
+    [(r"bin/kubectl-(v[.\d]+\d)", "KUBERNETES_VERSION"), (r"--branch (\S+) .*spark-operator", "SPARK_OPERATOR_VERSION")],
+)
+def test_the_readme_names_the_pinned_version(named: str, version: str) -> None:
+    readme = REQUIREMENTS.with_name("README.md").read_text()
+
+    assert set(re.findall(named, readme)) == {read_versions()[version]}
