@@ -93,7 +93,10 @@ def _go_mod(module: str) -> str:
 
 @pytest.mark.parametrize(
     ("named", "version"),
-    [(r"bin/kubectl-(v[.\d]+\d)", "KUBERNETES_VERSION"), (r"--branch (\S+) .*spark-operator", "SPARK_OPERATOR_VERSION")],
+    [
+        (r"bin/kubectl-(v[.\d]+\d)", "KUBERNETES_VERSION"),
+        (r"--branch (\S+) .*spark-operator", "SPARK_OPERATOR_VERSION"),
+    ],
 )
 def test_the_readme_names_the_pinned_version(named: str, version: str) -> None:
     readme = REQUIREMENTS.with_name("README.md").read_text()
