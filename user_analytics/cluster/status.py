@@ -170,8 +170,8 @@ def _ready(problem: str, word: str) -> Text:
 
 
 def _table(title: str, *columns: str) -> Table:
-    whole = Text(f"\n{title}", no_wrap=True, overflow="ignore")  # also above a narrower table
-    table = Table(title=whole, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    whole = Text(f"\n{title}", style="bold", no_wrap=True, overflow="ignore")  # also above a narrower table
+    table = Table(title=whole, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold", header_style="dim")
     return table

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,8 +30,8 @@ RUNS = [
 ]
 
 
-def printed(status: Status) -> str:
-    console = Console(file=io.StringIO(), width=WIDTH)
+def printed(status: Status, *, force_terminal: bool = False) -> str:
+    console = Console(file=io.StringIO(), width=WIDTH, force_terminal=force_terminal)
     console.print(rendered(status, NOW))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -97,6 +98,12 @@ def test_what_it_prints_fits_100_columns() -> None:
     text = printed(a_status(parts=[Part("user-analytics/minio", LONG)], runs=RUNS, notes=[LONG]))
 
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_every_title_is_bold() -> None:
+    text = printed(a_status(runs=RUNS), force_terminal=True)
+
+    assert re.findall(r"\x1b\[1m(\w[^\x1b]*?) *\x1b", text) == ["Parts", "Last Spark applications and Jobs"]
 
 
 def test_without_a_publication_it_says_so() -> None:
