@@ -136,8 +136,9 @@ def _unused_job_id(warehouse: Warehouse, publication_id: str) -> str:
 
 
 def _published_before(published: Publication, latest: Publication, *, force: bool) -> Publication:
-    ds, number, again = published.ds, published.sequence, _way_to_publish_again(published.ds)
+    ds, number = published.ds, published.sequence
     if published is latest:
+        again = _way_to_publish_again(ds, force=False)  # not needed: nothing later is published
         log.info(
             "already_published",
             ds=str(ds),
@@ -145,6 +146,7 @@ def _published_before(published: Publication, latest: Publication, *, force: boo
             reason=f"the tables hold what is staged for {ds} already (number {number}): nothing was done; {again}",
         )
         return published
+    again = _way_to_publish_again(ds, force=True)
     if force:
         raise PublishRefused(
             f"what is staged for {ds} was published before (number {number}) and its staging tables are gone: {again}"
@@ -159,12 +161,13 @@ def _published_before(published: Publication, latest: Publication, *, force: boo
     return published
 
 
-def _way_to_publish_again(ds: date) -> str:
+def _way_to_publish_again(ds: date, *, force: bool) -> str:
+    option, parameter = (" --force", " ARGS='--set force=true'") if force else ("", "")
     return (
-        f"to publish {ds} again, run its Spark applications again, then publish --force (cluster: "
+        f"to publish {ds} again, run its Spark applications again, then publish{option} (cluster: "
         f"`make apply APP=movie-review DATE={ds}`, the same with APP=user-purchase, then "
-        f"`make publish DATE={ds} ARGS='--set force=true'`); "
-        f"`user-analytics run --from-raw --date {ds} --force` does both"
+        f"`make publish DATE={ds}{parameter}`); "
+        f"`user-analytics run --from-raw --date {ds}{option}` does both"
     )
 
 

@@ -165,10 +165,11 @@ class TestRerun:
             assert publish(published.warehouse, published.store, DS) == published.publication
         assert publications(published.warehouse) == [published.publication]
         assert state(published.warehouse) == before
-        assert re.fullmatch(
-            "the tables hold what is staged for 2010-12-08 already .number 1.: nothing was done; "
-            "to publish 2010-12-08 again, run its Spark applications again, .*",
-            reason(events, "already_published"),
+        assert reason(events, "already_published") == (
+            "the tables hold what is staged for 2010-12-08 already (number 1): nothing was done; "
+            "to publish 2010-12-08 again, run its Spark applications again, then publish (cluster: "
+            "`make apply APP=movie-review DATE=2010-12-08`, the same with APP=user-purchase, then "
+            "`make publish DATE=2010-12-08`); `user-analytics run --from-raw --date 2010-12-08` does both"
         )
 
     def test_a_run_killed_before_it_dropped_the_staging_tables_drops_them_when_it_is_repeated(
@@ -200,7 +201,8 @@ class TestRerun:
         assert re.fullmatch(
             "what is staged for 2010-12-08 was published before .number 1. and replaced since: the tables hold the "
             "data of 2010-12-09 .number 2., and nothing was done; to publish 2010-12-08 again, run its Spark "
-            r"applications again, .* `make publish DATE=2010-12-08 ARGS='--set force=true'`\); .*",
+            r"applications again, then publish --force .* `make publish DATE=2010-12-08 ARGS='--set force=true'`\); "
+            "`user-analytics run --from-raw --date 2010-12-08 --force` does both",
             reason(events, "published_and_replaced_since"),
         )
 
