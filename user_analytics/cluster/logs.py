@@ -4,7 +4,7 @@ Of a named application, Job or pod: what the cluster says of it, and the end of 
 of the last hour, then the same of every part that is not ready, and of the last runs that failed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -13,7 +13,8 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api, CoreV1Event, V
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.parts import pod_problem
+from user_analytics.cluster.pages import AIRFLOW
+from user_analytics.cluster.parts import has_failed, pod_problem
 from user_analytics.cluster.runs import runs
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError, UserAnalyticsError
@@ -58,7 +59,8 @@ def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
     yield _heading("Warnings of the last hour, the latest last")
     yield from list(_warnings(core, now - WARNINGS_OF)) or ["None."]
     found = False
-    for pod in (pod for namespace in SERVER_NAMESPACES for pod in core.list_namespaced_pod(namespace).items):
+    pods = [pod for namespace in SERVER_NAMESPACES for pod in core.list_namespaced_pod(namespace).items]
+    for pod in _not_replaced(pods):
         if pod_problem(pod) or _restarts(pod):
             found = True
             yield from _of_pod(core, pod, lines)
@@ -66,7 +68,26 @@ def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
         found = True
         yield from named(api, run.name, lines)
     if not found:
-        yield "\nNo server's pod has a problem, and no run has failed."
+        still_there = "none of the Jobs and Spark applications that are still there has failed"
+        yield f"\nNo server's pod has a problem, and {still_there}."
+        # whose stages leave nothing in the cluster
+        yield f"Airflow's tasks: {AIRFLOW}"
+
+
+def _not_replaced(pods: Sequence[V1Pod]) -> Iterator[V1Pod]:
+    """The pods but for those that failed and whose controller has others since."""
+    present = {_server(pod) for pod in pods if not has_failed(pod)}
+    return (pod for pod in pods if not has_failed(pod) or _server(pod) not in present)
+
+
+def _server(pod: V1Pod) -> tuple[str, ...]:
+    """What a pod is one of: its controller, of a Deployment without the version, or itself when it has none."""
+    assert pod.metadata  # noqa: S101  # optional in the client's types alone
+    version = f"-{_labels(pod).get('pod-template-hash')}"
+    for owner in pod.metadata.owner_references or []:
+        if owner.controller:
+            return str(pod.metadata.namespace), owner.kind, owner.name.removesuffix(version)
+    return str(pod.metadata.namespace), _name(pod)
 
 
 def _pods_of(core: CoreV1Api, name: str) -> list[V1Pod]:

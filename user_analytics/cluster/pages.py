@@ -9,6 +9,7 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster.kind import node_ports
 
 HOST = "127.0.0.1"
+AIRFLOW = f"http://{HOST}:8080"
 TIMEOUT_SECONDS = 5.0
 
 

@@ -26,7 +26,7 @@ def pod_problem(pod: V1Pod) -> str:
     status = pod.status
     if status is None or status.phase == "Succeeded":
         return ""
-    if status.phase == "Failed":
+    if has_failed(pod):
         return _failure(status)
     for container in [*(status.init_container_statuses or []), *(status.container_statuses or [])]:
         waiting = container.state.waiting if container.state else None
@@ -36,6 +36,11 @@ def pod_problem(pod: V1Pod) -> str:
         if condition.type in {"PodScheduled", "Ready"} and condition.status != "True":
             return _told(condition.reason, condition.message)
     return ""
+
+
+def has_failed(pod: V1Pod) -> bool:
+    """Whether a pod is over, and not well; controllers leave such pods behind."""
+    return pod.status is not None and pod.status.phase == "Failed"
 
 
 def _failure(status: V1PodStatus) -> str:
@@ -81,7 +86,8 @@ def _part(server: Server, pods: Sequence[V1Pod]) -> Part:
 
 def why_not_ready(pods: Sequence[V1Pod]) -> str:
     """Why a server with these pods is not ready; never empty."""
-    return next(filter(None, map(pod_problem, pods)), "it is starting" if pods else "it has no pod yet")
+    present = [pod for pod in pods if not has_failed(pod)] or pods
+    return next(filter(None, map(pod_problem, present)), "it is starting" if pods else "it has no pod yet")
 
 
 def _node(core: CoreV1Api) -> Part:

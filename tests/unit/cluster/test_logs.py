@@ -81,7 +81,8 @@ def test_a_pod_is_found_by_its_name(cluster: Cluster) -> None:
 def test_without_problems_it_says_so(cluster: Cluster) -> None:
     assert list(problems(cluster.client, 10, NOW))[1:] == [
         "None.",
-        "\nNo server's pod has a problem, and no run has failed.",
+        "\nNo server's pod has a problem, and none of the Jobs and Spark applications that are still there has failed.",
+        "Airflow's tasks: http://127.0.0.1:8080",
     ]
 
 
@@ -101,6 +102,48 @@ def test_what_failed_last_comes_last(cluster: Cluster) -> None:
         f"{SERVERS}/minio-0: Failed",
         "views-abcde: failed",
         "publish-abcde: failed",
+    ]
+
+
+def owned(body: Body, kind: str, name: str, **labels: str) -> Body:
+    """A pod as its controller makes it."""
+    owner = {"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": f"uid-{name}", "controller": True}
+    metadata = {**body["metadata"], "ownerReferences": [owner], "labels": labels}
+    return {**body, "metadata": metadata}
+
+
+def evicted(cluster: Cluster, *bodies: Body) -> None:
+    cluster.make(*bodies)
+    for body in bodies:
+        cluster.set_status("pod", body["metadata"]["name"], {"phase": "Failed", "reason": "Evicted"}, SERVERS)
+
+
+def test_a_pod_that_failed_is_no_problem_when_its_controller_has_another_one(cluster: Cluster) -> None:
+    evicted(cluster, owned(pod("airflow-1", SERVERS), "ReplicaSet", "airflow-7d9"))
+    cluster.make(owned(pod("airflow-2", SERVERS), "ReplicaSet", "airflow-7d9"))
+
+    assert "No server's pod has a problem" in "\n".join(problems(cluster.client, 10, NOW))
+
+
+def test_nor_when_a_later_version_of_its_deployment_has_one(cluster: Cluster) -> None:
+    hashed = "pod-template-hash"
+    evicted(cluster, owned(pod("airflow-1", SERVERS), "ReplicaSet", "airflow-7d9", **{hashed: "7d9"}))
+    cluster.make(owned(pod("airflow-2", SERVERS), "ReplicaSet", "airflow-5c4", **{hashed: "5c4"}))
+
+    assert "No server's pod has a problem" in "\n".join(problems(cluster.client, 10, NOW))
+
+
+def test_a_pod_that_failed_is_a_problem_when_only_others_are_there(cluster: Cluster) -> None:
+    evicted(
+        cluster,
+        owned(pod("airflow-1", SERVERS), "ReplicaSet", "airflow-7d9"),
+        owned(pod("airflow-2", SERVERS), "ReplicaSet", "airflow-7d9"),
+        pod("airflow-test", SERVERS),
+    )
+    cluster.make(owned(pod("history-1", SERVERS), "ReplicaSet", "history-7d9"), pod("alone", SERVERS))
+
+    assert headings(problems(cluster.client, 10, NOW))[1:] == [
+        f"{SERVERS}/{name}: Failed" for name in ("airflow-1", "airflow-2", "airflow-test")
     ]
 
 

@@ -17,7 +17,7 @@ from kubernetes.client import (
 )
 
 from tests.fixtures.kubernetes_api import KubernetesApi
-from user_analytics.cluster.parts import NOT_INSTALLED, STOPPED, parts, pod_problem
+from user_analytics.cluster.parts import NOT_INSTALLED, STOPPED, parts, pod_problem, why_not_ready
 
 
 def waiting(reason: str, message: str | None = None) -> V1ContainerStatus:
@@ -92,6 +92,23 @@ def test_a_condition_without_a_message_is_told_by_its_reason() -> None:
     unready = V1PodCondition(type="Ready", status="False", reason="ContainersNotReady")
 
     assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[unready]))) == "ContainersNotReady"
+
+
+EVICTED = V1Pod(status=V1PodStatus(phase="Failed", reason="Evicted", message="low on memory"))
+WITHOUT_IMAGE = V1Pod(status=V1PodStatus(phase="Pending", container_statuses=[waiting("ErrImageNeverPull")]))
+
+
+@pytest.mark.parametrize("pods", [[EVICTED, WITHOUT_IMAGE], [WITHOUT_IMAGE, EVICTED]])
+def test_a_server_is_not_ready_for_what_its_present_pod_says_not_one_that_failed_before(pods: list[V1Pod]) -> None:
+    assert why_not_ready(pods) == "ErrImageNeverPull: minio:1"
+
+
+def test_a_server_whose_present_pod_has_no_problem_is_starting_whatever_became_of_the_one_before() -> None:
+    assert why_not_ready([EVICTED, V1Pod(status=V1PodStatus(phase="Pending"))]) == "it is starting"
+
+
+def test_a_server_all_of_whose_pods_failed_is_not_ready_for_what_they_say() -> None:
+    assert why_not_ready([EVICTED]) == "Evicted: low on memory"
 
 
 @pytest.fixture
