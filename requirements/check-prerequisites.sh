@@ -2,9 +2,10 @@
 # Checks what this machine must have, and lists all that is missing or of a wrong version at once.
 # usage: check-prerequisites.sh [--tests | --cluster]    (also what only the tests, or the cluster, need)
 # Prints the Python to use on stdout; problems go to stderr with exit code 1.
+# With a second argument, --packages, it prints instead the Debian packages that would mend them.
 set -euo pipefail
 
-missing=() packages=()
+missing=() packages=() except=
 
 problem() { # what, Debian packages if they have it
   missing+=("$1")
@@ -38,7 +39,10 @@ command -v mvn >/dev/null || problem "Maven (fetches the BigQuery connector)" ma
 if [ "${1:-}" = --tests ] || [ "${1:-}" = --cluster ]; then
   # From 1.21 on, Go fetches by itself the newer version that a module asks for.
   if ! version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p'); then version=; fi
-  [ "${version:-0}" -ge 21 ] || problem "Go 1.21 or later, from https://go.dev/dl (builds MinIO and what else is written in Go)"
+  if [ "${version:-0}" -lt 21 ]; then
+    problem "Go 1.21 or later, from https://go.dev/dl (builds MinIO and what else is written in Go)"
+    except=" (all but Go)"
+  fi
   command -v git >/dev/null || problem "git" git
 fi
 
@@ -53,12 +57,17 @@ if [ "${1:-}" = --cluster ]; then
   [ -d /lib/modules ] || problem "the folder /lib/modules, which kind mounts (\`make cluster-tools\` makes it)"
 fi
 
+if [ "${2:-}" = --packages ]; then
+  [ ${#packages[@]} = 0 ] || printf '%s\n' "${packages[@]}"
+  exit
+fi
 if [ ${#missing[@]} -gt 0 ]; then
   {
     echo "This machine lacks:"
     printf '  - %s\n' "${missing[@]}"
-    if [ "${1:-}" = --cluster ]; then echo "On Debian or Ubuntu: make cluster-tools (all but Go)"
-    elif [ ${#packages[@]} -gt 0 ]; then echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
+    if [ ${#packages[@]} = 0 ]; then :
+    elif [ "${1:-}" = --cluster ]; then echo "On Debian or Ubuntu: make cluster-tools$except"
+    else echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
   } >&2
   exit 1
 fi

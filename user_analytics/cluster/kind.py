@@ -1,7 +1,9 @@
 """The kind cluster: one node, in a container of the engine."""
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -23,6 +25,8 @@ CONFIGURATION = CHECKOUT / "kind-config.yaml"
 CLUSTER = "user-analytics"
 NODE = f"{CLUSTER}-control-plane"
 CONTEXT = f"kind-{CLUSTER}"
+# Where kind-config.yaml has them listen.
+PAGES_HOST = "127.0.0.1"
 # kind's own network; all kind clusters of the machine share it.
 NETWORK = "kind"
 START_SECONDS = 300.0
@@ -72,6 +76,11 @@ def node_ports() -> dict[int, int]:
     """Ports of this machine that kind-config.yaml leads into the node, with the node's port of each."""
     [node] = yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))["nodes"]
     return {mapping["hostPort"]: mapping["containerPort"] for mapping in node["extraPortMappings"]}
+
+
+def taken_ports() -> list[str]:
+    """Addresses of `node_ports` where something listens: the node itself, if there is one."""
+    return [f"{PAGES_HOST}:{port}" for port in node_ports() if _is_taken(port)]
 
 
 def create(image: str) -> None:
@@ -173,6 +182,17 @@ def _published_ports() -> set[tuple[int, int]]:
         for binding in host or ()
         if binding["HostPort"]
     }
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # what was closed a moment ago takes no port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((PAGES_HOST, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _look(*arguments: str, absent: Sequence[str] = ()) -> str | None:

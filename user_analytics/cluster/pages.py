@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 
 from kubernetes.client import CoreV1Api
 
-from user_analytics.cluster.kind import node_ports
+from user_analytics.cluster.kind import PAGES_HOST, node_ports
 
-HOST = "127.0.0.1"
-AIRFLOW = f"http://{HOST}:8080"
+AIRFLOW = f"http://{PAGES_HOST}:8080"
 TIMEOUT_SECONDS = 5.0
 
 
@@ -33,7 +32,7 @@ def pages(core: CoreV1Api) -> list[Page]:
     found = []
     for host_port, node_port in node_ports().items():
         if service := service_of.get(node_port):
-            url = f"http://{HOST}:{host_port}"
+            url = f"http://{PAGES_HOST}:{host_port}"
             found.append(Page(str(service), url, problem(url)))
     return found
 

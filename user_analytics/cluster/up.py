@@ -5,10 +5,11 @@ cluster changes nothing.
 """
 
 import os
-import subprocess
+import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from kubernetes.client import CoreV1Api
@@ -28,10 +29,12 @@ from user_analytics.cluster.messages import say
 from user_analytics.cluster.releases import ensure_installed
 from user_analytics.cluster.secrets import ensure_secrets
 from user_analytics.cluster.sole_command import sole_command
-from user_analytics.cluster.versions import REQUIREMENTS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
+
+# Of programs, images and what they are built in. One that goes on from a first try needs less.
+FIRST_GIGABYTES = 25
 
 
 class Step(NamedTuple):
@@ -65,10 +68,18 @@ def steps() -> list[Step]:
 
 
 def _prerequisites() -> str:
-    script = REQUIREMENTS / "check-prerequisites.sh"
-    done = subprocess.run([script, "--cluster"], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise ClusterError(done.stderr.strip())
+    # a cluster that is there has taken its ports and its disk; what it needs of programs, make has checked
+    if kind.node_state() is not None:
+        return ""
+    if taken := kind.taken_ports():
+        raise ClusterError(
+            f"something else listens where the cluster's pages are to be, on {' and '.join(taken)}: stop it "
+            "(`ss -ltnp` names it), and try again"
+        )
+    gigabytes = shutil.disk_usage(Path.home()).free >> 30
+    if gigabytes < FIRST_GIGABYTES:
+        wanted = f"the first `make cluster-up` needs {FIRST_GIGABYTES} GB"
+        say(f"{Path.home()} has {gigabytes} GB of free disk, and {wanted}")
     return ""
 
 

@@ -1,9 +1,9 @@
 """The way up, as far as it can be told without a cluster."""
 
-import os
-import subprocess
-import sys
+import shutil
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -14,9 +14,6 @@ from user_analytics.cluster import kind, up
 from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.kind import CONTEXT
 from user_analytics.embedded.processes import free_port
-
-# What the check of the prerequisites is made of.
-CHECKS_WITH = ("bash", "env", "git", "sed")
 
 
 def test_every_chart_of_the_cluster_is_installed_once() -> None:
@@ -29,27 +26,6 @@ def test_the_history_server_comes_after_the_folder_that_it_reads() -> None:
     names = [step.name for step in up.steps()]
 
     assert names.index("minio") < names.index("bucket") < names.index("spark-history-server")
-
-
-def test_without_go_it_says_that_the_machine_lacks_it(tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in CHECKS_WITH:
-        found = next(folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder, name).exists())
-        (programs / name).symlink_to(Path(found, name))
-
-    done = subprocess.run(
-        [sys.executable, "-m", "user_analytics.cluster.up"],
-        env={"PATH": str(programs), "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 1
-    assert "prerequisites: This machine lacks:" in done.stderr
-    assert "  - Go 1.21 or later" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def use_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: dict[str, str] | None) -> None:
@@ -98,6 +74,55 @@ def test_a_cluster_that_does_not_answer_ends_the_step_with_a_message(
 
     assert up.main() == 1
     assert "secrets: the cluster does not answer: " in capsys.readouterr().err
+
+
+def listen() -> socket.socket:
+    """Take a port of this machine."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def lack_ports_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, port: int, *, state: str | None) -> None:
+    """A machine with this state of the node, whose pages are to answer on `port`, and with 12 GB of free disk."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(kind, "node_state", lambda: state)
+    monkeypatch.setattr(kind, "node_ports", lambda: {port: 30080})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=12 << 30))
+    leave_only(monkeypatch, "prerequisites")
+
+
+def test_a_taken_port_is_told_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert up.steps()[0].name == "prerequisites"
+    with listen() as other:
+        port = other.getsockname()[1]
+        lack_ports_and_disk(monkeypatch, tmp_path, port, state=None)
+
+        assert up.main() == 1
+    said = capsys.readouterr().err
+    assert (
+        f"prerequisites: something else listens where the cluster's pages are to be, on 127.0.0.1:{port}: stop" in said
+    )
+
+
+def test_little_free_disk_is_told_and_refuses_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lack_ports_and_disk(monkeypatch, tmp_path, free_port(), state=None)
+
+    assert up.main() == 0
+    assert f"{tmp_path} has 12 GB of free disk, and the first `make cluster-up` needs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("state", ["running", "exited"])
+def test_a_cluster_that_is_there_is_asked_neither_for_its_own_ports_nor_for_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], state: str
+) -> None:
+    with listen() as own:
+        lack_ports_and_disk(monkeypatch, tmp_path, own.getsockname()[1], state=state)
+
+        assert up.main() == 0
+    assert "GB" not in capsys.readouterr().err
 
 
 def test_ctrl_c_ends_it_saying_how_to_go_on(
