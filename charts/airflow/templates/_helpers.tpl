@@ -290,7 +290,7 @@ volumeMounts:
     periodSeconds: 5
     failureThreshold: 60
   readinessProbe:
-    httpGet: {path: /, port: 1234}
+    tcpSocket: {port: 1234}
     periodSeconds: 10
   livenessProbe:
     httpGet: {path: /, port: 1234}

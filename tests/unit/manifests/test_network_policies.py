@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.fixtures.helm import Helm, pod_spec
+from tests.fixtures.helm import Helm, Object, pod_spec, task_pods
 from user_analytics.render import MANIFESTS, render
 
 MANIFEST_DIRECTORY = Path(__file__).parents[3] / "manifests"
@@ -38,6 +38,7 @@ NAMESPACES = [
     document for path in sorted((MANIFEST_DIRECTORY / "namespaces").iterdir()) for document in documents(path)
 ]
 POLICIES = [document for document in NAMESPACES if document["kind"] == "NetworkPolicy"]
+OF_SERVERS_OUTSIDE = documents(MANIFEST_DIRECTORY / "egress-outside.yaml")
 NAMESPACE_LABELS = {
     "kube-system": {"kubernetes.io/metadata.name": "kube-system"},
     # A namespace that has nothing to do with us, with a pod that claims all it can.
@@ -78,6 +79,8 @@ def pod(namespace: str, name: str, component: str, *clients: str) -> Peer:
     return Peer(f"{namespace}/{full_name}", namespace, labels)
 
 
+# The Kubernetes API and the like.
+ADDRESS = Peer("address", None, {}, "172.18.0.2")
 PEERS = [
     *jobs(),
     pod("user-analytics", "airflow", "api-server", "minio", "postgres"),
@@ -101,8 +104,7 @@ PEERS = [
     Peer("stranger", "stranger", {**CLIENT_LABELS, "spark-role": "driver", "app.kubernetes.io/name": "spark-operator"}),
     # A pod of ours that nobody labelled.
     Peer("unlabelled", "user-analytics-jobs", {}),
-    # The Kubernetes API and the like.
-    Peer("address", None, {}, "172.18.0.2"),
+    ADDRESS,
     Peer("metadata-server", None, {}, "169.254.169.254"),
     Peer("workload-identity", None, {}, "169.254.169.252"),
 ]
@@ -185,6 +187,21 @@ def of_policies(labels: dict[str, str]) -> dict[str, str]:
     }
 
 
+def denying(namespace: str) -> Any:
+    """The policy by which a namespace denies all that others do not allow."""
+    [policy] = [
+        policy
+        for policy in POLICIES
+        if policy["metadata"]["namespace"] == namespace and policy["metadata"]["name"] == "default-deny"
+    ]
+    return policy
+
+
+def labels_of_pod(item: Object) -> dict[str, str]:
+    labels: dict[str, str] = (item if item["kind"] == "Pod" else item["spec"]["template"])["metadata"]["labels"]
+    return labels
+
+
 def test_only_what_the_table_lists_gets_through_beside_dns() -> None:
     assert without_dns(REACHED) == listed()
 
@@ -200,12 +217,7 @@ def test_a_pod_elsewhere_gets_no_further_by_claiming_our_labels() -> None:
 
 @pytest.mark.parametrize("namespace", sorted(OUR_NAMESPACES))
 def test_a_namespace_denies_what_it_does_not_allow(namespace: str) -> None:
-    [denying] = [
-        policy
-        for policy in POLICIES
-        if policy["metadata"]["namespace"] == namespace and policy["metadata"]["name"] == "default-deny"
-    ]
-    assert denying["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert denying(namespace)["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
 @pytest.mark.parametrize(
@@ -218,23 +230,51 @@ def test_every_policy_is_needed(policy: Any) -> None:
     assert listed() - without_dns(reached(others))
 
 
-def test_with_policies_more_clients_reach_lake_source_warehouse_and_statsd_outside_and_others_do_not() -> None:
-    more = without_dns(reached([*POLICIES, *documents(MANIFEST_DIRECTORY / "egress-outside.yaml")])) - listed()
+def test_with_policies_more_clients_reach_lake_databases_warehouse_and_statsd_outside_and_others_do_not() -> None:
+    more = without_dns(reached([*POLICIES, *OF_SERVERS_OUTSIDE])) - listed()
 
-    clients = {"user-analytics/minio": 443, "user-analytics/bigquery-emulator": 443, "user-analytics/postgres": 5432}
-    of_jobs = {row for row in listed() if row[0].startswith("user-analytics-jobs/") and row[1] in clients}
-    expected = {(source, OUTSIDE, clients[service]) for source, service, _ in of_jobs}
-    metadata = {
-        (source, OUTSIDE, port) for source, service, _ in of_jobs if "bigquery" in service for port in (80, 988)
+    everywhere = {"user-analytics/minio": 443, "user-analytics/postgres": 5432}
+    servers = {(source, OUTSIDE, everywhere[to]) for source, to, _ in listed() if to in everywhere}
+    of_warehouse = {
+        source
+        for source, to, _ in listed()
+        if source.startswith("user-analytics-jobs/") and to == "user-analytics/bigquery-emulator"
     }
+    warehouse = {(source, OUTSIDE, port) for source in of_warehouse for port in (443, 80, 988)}
     metrics = {(peer.name, OUTSIDE, 8125) for peer in PEERS if peer.name.startswith("user-analytics/airflow-")}
-    assert more == (expected | metadata | metrics) - listed()
+    assert more == (servers | warehouse | metrics) - listed()
+
+
+@pytest.mark.parametrize(
+    ("name", "switched_on"),
+    [
+        ("alerts-outside", {"alert": {"existingSecret": "slack"}}),
+        ("git-outside", {"gitSync": {"repo": "https://example.com/dags.git"}}),
+    ],
+)
+def test_alerts_and_dags_of_a_repository_let_those_parts_of_airflow_out_that_use_them(
+    helm: Helm, name: str, switched_on: dict[str, object]
+) -> None:
+    policies = [denying("user-analytics"), *(each for each in OF_SERVERS_OUTSIDE if each["metadata"]["name"] == name)]
+
+    def let_out(dags: dict[str, object]) -> set[str]:
+        objects = helm.template("airflow", {"executor": "KubernetesExecutor", "dags": dags})
+        labels = [labels_of_pod(item) for item in [*objects, *task_pods(objects)] if pod_spec(item)]
+        return {
+            each["app.kubernetes.io/component"]
+            for each in labels
+            if lets(Peer("airflow", "user-analytics", each), "Egress", ADDRESS, 443, policies)
+        }
+
+    assert let_out({}) == set()
+    # the DAG processor tells of a task whose own process is gone
+    assert let_out(switched_on) == {"scheduler", "dag-processor", "worker"}
 
 
 @pytest.mark.parametrize("chart", CHARTS)
 def test_pods_of_a_chart_are_the_peers_that_are_looked_at_here(chart: str, helm: Helm) -> None:
     pods = [item for item in helm.template(chart) if pod_spec(item)]
-    labels = [(item if item["kind"] == "Pod" else item["spec"]["template"])["metadata"]["labels"] for item in pods]
+    labels = [labels_of_pod(item) for item in pods]
     peers = [peer.labels for peer in PEERS if peer.labels.get("app.kubernetes.io/name") == chart]
 
     assert sorted(map(of_policies, labels), key=str) == sorted(peers, key=str)
