@@ -11,6 +11,10 @@ from user_analytics_airflow.deployment import load_deployment
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
+PROCESS_LOST = (
+    "its process ended without a word (killed, out of memory, its node gone) or never started; "
+    "the task's Audit Log in Airflow says which"
+)
 
 
 def tell_failure(context: Context) -> None:
@@ -37,7 +41,7 @@ def failure_message(context: Context) -> dict[str, Any]:
     task_instance = context["ti"]
     logical_date = context["dag_run"].logical_date
     ds = f"{logical_date:%Y-%m-%d}" if logical_date else "no date"
-    reason = str(context.get("exception") or "no reason given").strip()
+    reason = _reason(context.get("exception"))
     return {
         "text": f"{task_instance.dag_id}: {task_instance.task_id} of {ds} failed: {reason}\n"
         f"Log: {task_instance.log_url}",
@@ -48,3 +52,10 @@ def failure_message(context: Context) -> dict[str, Any]:
         "reason": reason,
         "log": task_instance.log_url,
     }
+
+
+def _reason(exception: BaseException | str | None) -> str:
+    # where a task's own process cannot tell, the DAG processor does, and knows of no exception
+    if exception is None:
+        return PROCESS_LOST
+    return str(exception).strip() or type(exception).__name__

@@ -9,17 +9,24 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import structlog
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun, TaskInstance, TIRunContext
+from airflow.callbacks.callback_requests import TaskCallbackRequest
 from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.dag_processing.processor import _execute_task_callbacks
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedException
+from airflow.utils.state import DagRunState, TaskInstanceState
+from airflow.utils.types import DagRunType
 from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
 
-from tests.dags.reading import context, rendered
+from tests.dags.reading import DATE, context, rendered
 from user_analytics.errors import StageFailed
-from user_analytics_airflow.alerts import tell_failure
+from user_analytics_airflow.alerts import failure_message, tell_failure
 from user_analytics_airflow.links import looker_address, report_address
 
 FAILED = json.dumps({"reason": "check sum_amount: 1.000 is not 2.000", "event": "failed", "level": "error"})
@@ -75,6 +82,59 @@ def test_a_failure_is_posted_where_an_address_is_set(
     assert body["task"] == "publish"
     assert body["reason"] == "check sum_amount: 1 is not 2"
     assert "Log: http://airflow/log" in body["text"]
+
+
+def test_of_a_task_whose_process_is_gone_that_is_told_since_nobody_gave_a_reason(
+    dags: BundleDagBag, posted: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, bodies = posted
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", f"{address}/hook")
+    # as the scheduler hands it to the DAG processor
+    run = TIRunContext(
+        dag_run=DagRun(
+            dag_id="user_analytics_dag",
+            run_id="scheduled__2010-12-08",
+            logical_date=DATE,
+            data_interval_start=DATE,
+            data_interval_end=DATE,
+            run_after=DATE,
+            start_date=DATE,
+            end_date=None,
+            run_type=DagRunType.SCHEDULED,
+            state=DagRunState.RUNNING,
+            consumed_asset_events=[],
+            partition_key=None,
+        ),
+        max_tries=2,
+    )
+    lost = TaskInstance(
+        id=uuid4(),
+        task_id="publish",
+        dag_id="user_analytics_dag",
+        run_id="scheduled__2010-12-08",
+        try_number=3,
+        dag_version_id=uuid4(),
+    )
+    request = TaskCallbackRequest(
+        filepath="user_analytics_dag.py",
+        bundle_name="dags",
+        bundle_version=None,
+        ti=lost,
+        task_callback_type=TaskInstanceState.FAILED,
+        context_from_server=run,
+    )
+
+    _execute_task_callbacks(dags, request, structlog.get_logger())
+
+    [body] = bodies
+    failed = "user_analytics_dag: publish of 2010-12-08 failed: "
+    assert body["text"].startswith(f"{failed}its process ended without a word")
+    assert "Audit Log" in body["reason"]
+    assert body["log"].endswith("/dags/user_analytics_dag/runs/scheduled__2010-12-08/tasks/publish?try_number=3")
+
+
+def test_an_error_without_text_is_told_by_its_kind(failure: Any) -> None:
+    assert failure_message({**failure, "exception": TimeoutError()})["reason"] == "TimeoutError"
 
 
 @pytest.mark.parametrize("path", ["/broken", None])
