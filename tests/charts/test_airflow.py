@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.fixtures.helm import Helm, Object, Rendered, at, containers, pod_spec
+from tests.fixtures.helm import Helm, Object, Rendered, at, containers, pod_spec, task_pods
 from user_analytics.cluster.secrets import wanted
 
 COMPONENTS = ("airflow-api-server", "airflow-dag-processor", "airflow-scheduler")
@@ -248,7 +247,7 @@ def test_an_alert_s_address_comes_from_a_secret_and_is_not_there_unless_it_is_na
 def test_with_kubernetes_executor_each_task_is_a_pod_that_has_the_rights(helm: Helm) -> None:
     objects = helm.template("airflow", {"executor": "KubernetesExecutor"})
 
-    template = yaml.safe_load(objects.one("ConfigMap", "airflow")["data"]["pod_template.yaml"])
+    [template] = task_pods(objects)
     assert settings(objects)["kubernetes_executor"]["pod_template_file"] == "/etc/airflow/pod_template.yaml"
     assert [container["name"] for container in template["spec"]["containers"]] == ["base"]
     assert template["spec"]["serviceAccountName"] == "airflow-worker"
@@ -262,7 +261,7 @@ def test_with_kubernetes_executor_each_task_is_a_pod_that_has_the_rights(helm: H
 
 def test_the_pod_of_a_task_is_restricted_and_reaches_what_a_task_needs(helm: Helm) -> None:
     objects = helm.template("airflow", {"executor": "KubernetesExecutor"})
-    template = yaml.safe_load(objects.one("ConfigMap", "airflow")["data"]["pod_template.yaml"])
+    [template] = task_pods(objects)
 
     [container] = template["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -290,7 +289,7 @@ def test_with_kubernetes_executor_the_pod_of_a_task_fetches_the_dags_of_a_reposi
     values = {"executor": "KubernetesExecutor", "dags": {"gitSync": {"repo": "https://example.com/dags.git"}}}
     objects = helm.template("airflow", values)
 
-    template = yaml.safe_load(objects.one("ConfigMap", "airflow")["data"]["pod_template.yaml"])
+    [template] = task_pods(objects)
     assert at(template, "spec.initContainers.name=git-sync-once.args") == ["--one-time"]
     assert at(template, "spec.containers.0.volumeMounts.name=dags.mountPath") == "/dags"
     assert template["metadata"]["labels"]["user-analytics/git-client"] == "true"

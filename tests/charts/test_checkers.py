@@ -1,4 +1,4 @@
-"""What comes out of the charts, as kubeconform and kube-score see it."""
+"""What comes out of the charts, as they come and with everything switched on, as kubeconform and kube-score see it."""
 
 import subprocess
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.charts.test_pods import OUR_CHARTS, spark_operator
+from tests.charts.test_pods import OUR_CHARTS, SWITCHED_ON, spark_operator, variant
 from tests.fixtures.helm import CHARTS, ROOT, Helm, Object, as_stream, pod_spec
 from user_analytics import __version__
 from user_analytics.cluster.go_programs import module_version
@@ -18,10 +18,18 @@ LEFT_OUT = {
 }
 
 
-@pytest.fixture(scope="session")
-def everything(helm: Helm) -> list[Object]:
+# All charts together, since kube-score looks for what belongs to what.
+RELEASES = {
+    "as they come": OUR_CHARTS,
+    "all on": [name for name in SWITCHED_ON if name != "airflow, KubernetesExecutor"],
+    "all on, KubernetesExecutor": [name for name in SWITCHED_ON if name != "airflow, all on"],
+}
+
+
+@pytest.fixture(scope="session", params=RELEASES)
+def everything(request: pytest.FixtureRequest, helm: Helm) -> list[Object]:
     """Every object of every chart, with its namespace, which the operator's chart leaves to Helm."""
-    objects = [*spark_operator(helm), *(item for chart in OUR_CHARTS for item in helm.template(chart))]
+    objects = [*spark_operator(helm), *(item for name in RELEASES[request.param] for item in variant(helm, name))]
     for item in objects:
         item["metadata"].setdefault("namespace", "spark-operator")
     return objects

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.fixtures.helm import CHARTS, Helm, Object, Rendered, containers, is_hook, pod_spec, spark_operator_chart
+from tests.fixtures.helm import (
+    CHARTS,
+    Helm,
+    Object,
+    Rendered,
+    containers,
+    is_hook,
+    pod_spec,
+    spark_operator_chart,
+    task_pods,
+)
 
 OUR_CHARTS = ["airflow", "bigquery-emulator", "minio", "postgres", "spark-history-server"]
 
@@ -13,20 +23,43 @@ OUR_CHARTS = ["airflow", "bigquery-emulator", "minio", "postgres", "spark-histor
 # Whom nobody asks: they work on what they find in the database.
 WITHOUT_A_SERVICE = {"airflow-dag-processor", "airflow-scheduler", "airflow-triggerer"}
 
+ELSEWHERE: dict[str, Any] = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "nodeSelector": {"disk": "ssd"},
+    "tolerations": [{"key": "spot", "operator": "Exists", "effect": "NoSchedule"}],
+}
+STORED: dict[str, Any] = {"persistence": {"storageClass": "fast"}}
+AIRFLOW: dict[str, Any] = {
+    "triggerer": {"enabled": True},
+    "dags": {
+        "gitSync": {"repo": "https://example.com/dags.git", "credentialsSecret": "git"},
+        "alert": {"existingSecret": "slack"},
+        "reportAddress": "https://example.com/{ds}.html",
+    },
+    "statsd": {"host": "statsd.example.com"},
+    "apiServer": {"nodePort": 30080},
+}
+SWITCHED_ON = {
+    "airflow, all on": ("airflow", AIRFLOW),
+    "airflow, KubernetesExecutor": ("airflow", {**AIRFLOW, "executor": "KubernetesExecutor"}),
+    "bigquery-emulator, all on": ("bigquery-emulator", STORED),
+    "minio, all on": ("minio", {**STORED, "metrics": {"enabled": True}, "console": {"nodePort": 30901}}),
+    "postgres, all on": ("postgres", STORED),
+    "spark-history-server, all on": ("spark-history-server", {"nodePort": 30180}),
+}
 
-@pytest.fixture(params=OUR_CHARTS)
+
+def variant(helm: Helm, name: str) -> Rendered:
+    """A chart of ours as it comes or with everything switched on, with the pods that Airflow makes by itself."""
+    chart, values = SWITCHED_ON.get(name, (name, {}))
+    objects = helm.template(chart, {**ELSEWHERE, **values} if name in SWITCHED_ON else {})
+    return Rendered([*objects, *task_pods(objects)])
+
+
+@pytest.fixture(params=[*OUR_CHARTS, *SWITCHED_ON])
 def ours(request: pytest.FixtureRequest, helm: Helm) -> Rendered:
-    """A chart of ours with everything switched on."""
-    switched_on: dict[str, dict[str, Any]] = {
-        "airflow": {
-            "triggerer": {"enabled": True},
-            "dags": {"gitSync": {"repo": "https://example.com/dags.git"}},
-            "apiServer": {"nodePort": 30080},
-        },
-        "minio": {"metrics": {"enabled": True}, "console": {"nodePort": 30901}},
-        "spark-history-server": {"nodePort": 30180},
-    }
-    return helm.template(request.param, switched_on.get(request.param))
+    """A chart of ours."""
+    return variant(helm, request.param)
 
 
 def spark_operator(helm: Helm) -> Rendered:
@@ -35,10 +68,10 @@ def spark_operator(helm: Helm) -> Rendered:
     return helm.template(spark_operator_chart(), values, release="spark-operator", namespace="spark-operator")
 
 
-@pytest.fixture(params=[*OUR_CHARTS, "spark-operator"])
+@pytest.fixture(params=[*OUR_CHARTS, *SWITCHED_ON, "spark-operator"])
 def chart(request: pytest.FixtureRequest, helm: Helm) -> Rendered:
     """Any chart that the cluster is made of."""
-    return spark_operator(helm) if request.param == "spark-operator" else helm.template(request.param)
+    return spark_operator(helm) if request.param == "spark-operator" else variant(helm, request.param)
 
 
 def pods(objects: Rendered) -> list[Object]:
