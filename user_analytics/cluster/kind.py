@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 from kubernetes import config
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, StorageV1Api
 
 from user_analytics.cluster.engine import engine, kind_environment, run, save_images
 from user_analytics.cluster.go_programs import program_file
@@ -31,7 +31,7 @@ PAGES_HOST = "127.0.0.1"
 NETWORK = "kind"
 START_SECONDS = 300.0
 READY_SECONDS = 60
-DEFAULT_CLASS = r"{.items[*].metadata.annotations.storageclass\.kubernetes\.io/is-default-class}"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 # Mounted into the nodes that are made here, from their first moment on. Others, of kind alone, lack it.
 OURS = "/kind/made-by-cluster-up"
 # A file of the node that is written once kind is done with it.
@@ -95,7 +95,10 @@ def create(image: str) -> None:
 
 
 def adopt() -> None:
-    """Take over a cluster that kind alone made, as it is. Raises ClusterError when it is not whole."""
+    """Take over a cluster that kind alone made, as it is.
+
+    Raises ClusterError when it is not whole, and what the client raises when its API does not answer or refuses.
+    """
     if closed := sorted(node_ports().items() - _published_ports()):
         raise _not_whole(
             f"its node does not answer on {' and '.join(str(port) for port, _ in closed)} of this machine, which only "
@@ -104,14 +107,8 @@ def adopt() -> None:
     start()
     if _kubectl("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_SECONDS}s").returncode != 0:
         raise _not_whole("its node is not ready")
-    classes = _kubectl("get", "storageclass", f"--output=jsonpath={DEFAULT_CLASS}")
-    if classes.returncode != 0:
-        raise ClusterError(f"the cluster {CLUSTER} does not tell its StorageClasses:\n{classes.stderr.strip()}")
-    if "true" not in classes.stdout:
-        raise _not_whole(
-            "it has no default StorageClass. One with the annotation "
-            "storageclass.kubernetes.io/is-default-class=true makes it whole"
-        )
+    if not _has_default_class():
+        raise _not_whole(f"it has no default StorageClass. One with the annotation {DEFAULT_CLASS}=true makes it whole")
     _unlock_kubeconfig()
     _kind("export", "kubeconfig", "--name", CLUSTER)
     run("exec", NODE, "touch", COMPLETE)
@@ -210,6 +207,15 @@ def _look(*arguments: str, absent: Sequence[str] = ()) -> str | None:
     raise ClusterError(f"{engine()} cannot tell what there is of {NODE}:\n{looked.stderr.strip()}")
 
 
+def _has_default_class() -> bool:
+    # not by the user's kubeconfig, into which no cluster comes that is refused
+    kubeconfig = yaml.safe_load(_kind("get", "kubeconfig", "--name", CLUSTER))
+    with config.new_client_from_config_dict(kubeconfig) as client:
+        classes = StorageV1Api(client).list_storage_class().items
+    annotations = [each.metadata.annotations or {} for each in classes if each.metadata]
+    return any(each.get(DEFAULT_CLASS) == "true" for each in annotations)
+
+
 def _answers() -> bool:
     return _kubectl("--request-timeout=10s", "get", "--raw=/readyz").returncode == 0
 
@@ -228,7 +234,8 @@ def _unlock_kubeconfig() -> None:
                 lock.unlink()
 
 
-def _kind(*arguments: str, standard_input: str | None = None) -> None:
+def _kind(*arguments: str, standard_input: str | None = None) -> str:
+    """Run kind; what it prints. Raises ClusterError with the end of what it said."""
     if engine() == "podman" and os.geteuid() != 0 and not os.environ.get("XDG_RUNTIME_DIR"):
         raise ClusterError("rootless podman needs XDG_RUNTIME_DIR: log in anew, or run as root")
     command = [str(program_file("kind")), *arguments]
@@ -238,3 +245,4 @@ def _kind(*arguments: str, standard_input: str | None = None) -> None:
     if done.returncode != 0:
         tail = "\n".join(done.stderr.splitlines()[-25:])
         raise ClusterError(f"kind {' '.join(arguments[:2])} failed:\n{tail}")
+    return done.stdout

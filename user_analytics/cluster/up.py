@@ -19,7 +19,7 @@ from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.charts import operator_chart, release
-from user_analytics.cluster.connection import connected
+from user_analytics.cluster.connection import connected, in_words
 from user_analytics.cluster.forward import find_kubectl
 from user_analytics.cluster.images import CHECKOUT, build
 from user_analytics.cluster.kind_node import node_image
@@ -96,7 +96,8 @@ def _node() -> str:
         kind.start()
         return ""
     if kind.is_foreign():
-        kind.adopt()
+        with in_words():
+            kind.adopt()
         return "taken over, as kind had made it"
     image = os.environ.get("NODE_IMAGE")
     if not image:

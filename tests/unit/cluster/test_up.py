@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -60,6 +61,26 @@ def test_a_cluster_that_refuses_ends_the_step_with_a_message(
 
     assert up.main() == 1
     assert f"{name}: the cluster refuses: Unauthorized" in capsys.readouterr().err
+
+
+def test_a_cluster_of_kind_that_refuses_is_not_taken_over(
+    kubernetes_api: KubernetesApi,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [known] = yaml.safe_load(kubernetes_api.kubeconfig.read_text())["clusters"]
+    use_cluster(monkeypatch, tmp_path, known["cluster"])
+    of_kind = {**yaml.safe_load((tmp_path / "kubeconfig").read_text()), "current-context": CONTEXT}
+    monkeypatch.setattr(kind, "is_complete", lambda: False)
+    monkeypatch.setattr(kind, "is_foreign", lambda: True)
+    monkeypatch.setattr(kind, "node_ports", dict)
+    monkeypatch.setattr(kind, "_kind", lambda *_: yaml.safe_dump(of_kind))
+    monkeypatch.setattr(kind, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, "", ""))
+    leave_only(monkeypatch, "node")
+
+    assert up.main() == 1
+    assert "node: the cluster refuses: Unauthorized" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("server", [None, {"server": f"https://127.0.0.1:{free_port()}"}], ids=["unknown", "gone"])
