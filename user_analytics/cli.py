@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from user_analytics.warehouse.client import Rows, Warehouse
 log = structlog.get_logger()
 
-STAGING_LIFETIME = timedelta(hours=24)
-
 app = typer.Typer(
     help="From purchases in Postgres and review files through Spark to BigQuery: what customers spend and feel.",
     no_args_is_help=True,
@@ -406,8 +404,18 @@ def clean_up_command(
             help="Also delete raw data this old that is not published; default: RAW_RETENTION_DAYS or never.",
         ),
     ] = None,
+    leftover_retention_hours: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=876000,
+            metavar="HOURS",
+            help="How old what failed attempts left has to be, longer than any run takes; "
+            "default: LEFTOVER_RETENTION_HOURS.",
+        ),
+    ] = None,
 ) -> None:
-    """Delete what no manifest names and what failed attempts left, once it is 24 hours old."""
+    """Delete what no manifest names and what failed attempts left, once it is old enough."""
     from user_analytics.lake.clean_up import clean_up
     from user_analytics.lake.raw_retention import remove_old_raw
     from user_analytics.warehouse.publications import dates_in_use, publications
@@ -418,8 +426,9 @@ def clean_up_command(
         store = open_store(settings)
         if days := raw_retention_days or settings.raw_retention_days:
             remove_old_raw(store, now, timedelta(days=days), lambda: dates_in_use(publications(warehouse)))
-        clean_up(store, now)
-        remove_old_staging(warehouse, now - STAGING_LIFETIME)
+        leftovers_until = now - timedelta(hours=leftover_retention_hours or settings.leftover_retention_hours)
+        clean_up(store, leftovers_until)
+        remove_old_staging(warehouse, leftovers_until)
 
 
 def main() -> Never:

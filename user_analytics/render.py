@@ -231,6 +231,11 @@ class CleanUp(JobParameters):
     raw_retention_days: Annotated[int, Field(ge=1, le=36500)] | None = Field(
         None, description="days after which it deletes raw data that is not published; unset = never"
     )
+    leftover_retention_hours: Annotated[int, Field(ge=1, le=876000)] | None = Field(
+        None,
+        description="hours after which it deletes what failed attempts left, longer than any run takes; "
+        "unset = LEFTOVER_RETENTION_HOURS' default",
+    )
 
 
 MANIFESTS: Mapping[str, type[Parameters]] = {

@@ -135,6 +135,12 @@ class Settings(LogSettings):
         le=36500,
         description="days after which clean-up deletes raw data that is not published; unset = never",
     )
+    leftover_retention_hours: int = Field(
+        24,
+        ge=1,
+        le=876000,
+        description="hours after which clean-up deletes what failed attempts left; has to be longer than any run takes",
+    )
     connect_timeout_seconds: float = Field(
         60, ge=0.1, le=86400, allow_inf_nan=False, description="how long to wait for a server that does not answer"
     )

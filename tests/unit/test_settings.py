@@ -75,6 +75,7 @@ def test_variables_of_other_software_are_left_alone(monkeypatch: pytest.MonkeyPa
         ("MAX_QUARANTINE_RATIO", "1.5"),
         ("LOOKBACK_DAYS", "-1"),
         ("RAW_RETENTION_DAYS", "36501"),
+        ("LEFTOVER_RETENTION_HOURS", "0"),
         ("BIGQUERY_ENDPOINT", "localhost:9050"),
         ("BIGQUERY_GRPC_ENDPOINT", "localhost:99999"),
         ("BIGQUERY_DATASET", "a.b"),

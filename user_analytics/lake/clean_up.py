@@ -1,7 +1,7 @@
 """Removing what killed and superseded ingestions left in the lake."""
 
 import re
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from functools import cache
 from typing import NamedTuple, get_args
 
@@ -15,9 +15,6 @@ from user_analytics.lake.stored_object import StoredObject
 
 log = structlog.get_logger()
 
-MINIMUM_AGE = timedelta(hours=24)
-"""Younger objects may be those of an ingestion that is about to write its manifest."""
-
 DATED = re.compile(
     rf"(?:{keys.RAW}|{keys.QUARANTINE})(?P<table>{'|'.join(get_args(Table))})/ds=(?P<ds>[0-9-]{{10}})/.+"
 )
@@ -30,10 +27,11 @@ class CleanedUp(NamedTuple):
     size: int
 
 
-def clean_up(store: Store, now: datetime) -> CleanedUp:
-    """Delete raw and quarantine files that no manifest names and that are older than MINIMUM_AGE.
+def clean_up(store: Store, older_than: datetime) -> CleanedUp:
+    """Delete raw and quarantine files that no manifest names and that were last written before `older_than`.
 
-    A date whose manifest cannot be read keeps all its files. Raises LakeError.
+    It has a time zone. Younger files may be those of an ingestion that is about to write its manifest. A date whose
+    manifest cannot be read keeps all its files. Raises LakeError.
     """
 
     @cache
@@ -50,7 +48,7 @@ def clean_up(store: Store, now: datetime) -> CleanedUp:
 
     def is_left_over(item: StoredObject) -> bool:
         match = DATED.fullmatch(item.key)
-        if match is None or item.key.endswith(keys.MANIFEST) or now - item.modified < MINIMUM_AGE:
+        if match is None or item.key.endswith(keys.MANIFEST) or item.modified >= older_than:
             return False
         try:
             ds = date.fromisoformat(match["ds"])

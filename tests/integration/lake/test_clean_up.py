@@ -1,4 +1,4 @@
-"""Clean-up removes what no manifest names and is older than a day, and nothing else."""
+"""Clean-up removes what no manifest names and is old enough, and nothing else."""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -12,8 +12,8 @@ from user_analytics.lake.manifest import DataFile, PurchaseTotals, RawManifest, 
 from user_analytics.lake.store import Store
 
 DS = date(2010, 12, 8)
-TODAY = datetime.now(UTC)
-TOMORROW = TODAY + timedelta(hours=25)
+NOW = datetime.now(UTC)
+BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
 
 
 def put(lake: Store, key: str) -> DataFile:
@@ -39,7 +39,7 @@ def attempt(lake: Store, ds: date = DS) -> RawManifest:
         columns=[],
         control_totals=PurchaseTotals(sum_quantity=0, sum_amount=Decimal(0), null_customer_ids=0),
         source="",
-        created_at=TODAY,
+        created_at=NOW,
         version="",
     )
 
@@ -48,26 +48,26 @@ def objects(lake: Store) -> set[str]:
     return {item.key for item in lake.list("")}
 
 
-def test_the_files_of_a_superseded_attempt_go_after_a_day_and_those_of_the_current_one_stay(lake: Store) -> None:
+def test_the_files_of_a_superseded_attempt_go_when_they_are_old_and_those_of_the_current_one_stay(lake: Store) -> None:
     write_raw_manifest(lake, attempt(lake))
     superseded = objects(lake) - {keys.raw_manifest("user_purchase", DS)}
     write_raw_manifest(lake, attempt(lake))
     current = objects(lake) - superseded
 
-    assert clean_up(lake, TODAY).keys == []
-    cleaned = clean_up(lake, TOMORROW)
+    assert clean_up(lake, BEFORE).keys == []
+    cleaned = clean_up(lake, AFTER)
 
     assert set(cleaned.keys) == superseded
     assert cleaned.size == 4 * len(superseded)
     assert objects(lake) == current
-    assert clean_up(lake, TOMORROW) == ([], 0)
+    assert clean_up(lake, AFTER) == ([], 0)
 
 
-def test_the_files_of_an_attempt_that_never_wrote_its_manifest_go_after_a_day(lake: Store) -> None:
+def test_the_files_of_an_attempt_that_never_wrote_its_manifest_go_when_they_are_old(lake: Store) -> None:
     attempt(lake)
     left = objects(lake)
 
-    assert set(clean_up(lake, TOMORROW).keys) == left
+    assert set(clean_up(lake, AFTER).keys) == left
     assert objects(lake) == set()
 
 
@@ -75,7 +75,7 @@ def test_each_date_keeps_its_own_files(lake: Store) -> None:
     for day in range(1, 4):
         write_raw_manifest(lake, attempt(lake, date(2010, 12, day)))
 
-    assert clean_up(lake, TOMORROW).keys == []
+    assert clean_up(lake, AFTER).keys == []
 
 
 def test_a_date_whose_manifest_cannot_be_read_keeps_all_its_files(lake: Store) -> None:
@@ -83,7 +83,7 @@ def test_a_date_whose_manifest_cannot_be_read_keeps_all_its_files(lake: Store) -
     lake.put(keys.raw_manifest("user_purchase", DS), b'{"format": 2}')
     before = objects(lake)
 
-    assert clean_up(lake, TOMORROW).keys == []
+    assert clean_up(lake, AFTER).keys == []
     assert objects(lake) == before
 
 
@@ -103,5 +103,5 @@ def test_a_date_whose_manifest_cannot_be_read_keeps_all_its_files(lake: Store) -
 def test_what_no_ingestion_wrote_is_not_touched(lake: Store, key: str) -> None:
     put(lake, key)
 
-    assert clean_up(lake, TOMORROW).keys == []
+    assert clean_up(lake, AFTER).keys == []
     assert objects(lake) == {key}

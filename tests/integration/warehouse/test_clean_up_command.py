@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from datetime import date
+from uuid import uuid4
 
 import pytest
 
-from tests.fixtures.warehouse import DS, Purchase, Review, ingest, prepare
+from tests.fixtures.warehouse import DS, Purchase, Review, ingest, prepare, stage
+from user_analytics.lake.keys import raw_part
 from user_analytics.lake.local_store import LocalStore
 from user_analytics.lake.manifest import raw_dates
 from user_analytics.settings import Settings
@@ -14,6 +16,7 @@ from user_analytics.warehouse.client import Warehouse
 from user_analytics.warehouse.publish import publish
 
 EARLIER, LATER, LATEST = date(2010, 12, 7), date(2010, 12, 9), date(2010, 12, 10)
+LEFT = raw_part("user_purchase", LATEST, uuid4(), 1)
 
 
 @pytest.fixture
@@ -32,9 +35,39 @@ def kept(
     return store
 
 
-def clean_up(*arguments: str) -> None:
+def clean_up(*arguments: str, hours_later: float = 0) -> None:
+    """Run the command, as if so many hours were over."""
     # a process of its own: a command sets up logging for all of its process
-    subprocess.run([sys.executable, "-m", "user_analytics.cli", "clean-up", *arguments], check=True)
+    program = [sys.executable, "-c", LATER_PROGRAM, str(hours_later)]
+    subprocess.run([*program, "clean-up", *arguments], check=True)
+
+
+LATER_PROGRAM = """
+import sys
+from datetime import datetime, timedelta
+from user_analytics import cli
+
+passed = timedelta(hours=float(sys.argv.pop(1)))
+
+class Later(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + passed
+
+cli.datetime = Later
+cli.main()
+"""
+
+
+def leave_behind(warehouse: Warehouse, store: LocalStore) -> None:
+    """What an attempt that failed leaves: a file that no manifest names, and staging tables."""
+    store.put(LEFT, b"body")
+    stage(warehouse, store, [Review(1)], [Purchase(1)], ds=LATEST)
+
+
+def is_left(warehouse: Warehouse, store: LocalStore) -> tuple[bool, int]:
+    """Whether the file is, and how many staging tables are."""
+    return LEFT in {item.key for item in store.list("")}, len(warehouse.staging_tables())
 
 
 def test_raw_data_stays_for_ever_unless_a_retention_is_set(kept: LocalStore) -> None:
@@ -59,3 +92,35 @@ def test_the_option_wins_over_the_setting(kept: LocalStore, monkeypatch: pytest.
     clean_up("--raw-retention-days", "36500")
 
     assert set(raw_dates(kept)) == {EARLIER, DS, LATER, LATEST}
+
+
+def test_what_failed_attempts_left_goes_after_a_day(kept: LocalStore, warehouse: Warehouse) -> None:
+    leave_behind(warehouse, kept)
+
+    clean_up(hours_later=23)
+    assert is_left(warehouse, kept) == (True, 2)
+    clean_up(hours_later=25)
+    assert is_left(warehouse, kept) == (False, 0)
+
+
+def test_the_setting_says_after_how_many_hours_it_goes(
+    kept: LocalStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_behind(warehouse, kept)
+    monkeypatch.setenv("LEFTOVER_RETENTION_HOURS", "2")
+
+    clean_up(hours_later=1)
+    assert is_left(warehouse, kept) == (True, 2)
+    clean_up(hours_later=3)
+    assert is_left(warehouse, kept) == (False, 0)
+
+
+def test_the_option_wins_over_that_setting_too(
+    kept: LocalStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_behind(warehouse, kept)
+    monkeypatch.setenv("LEFTOVER_RETENTION_HOURS", "2")
+
+    clean_up("--leftover-retention-hours", "4", hours_later=3)
+
+    assert is_left(warehouse, kept) == (True, 2)

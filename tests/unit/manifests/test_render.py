@@ -180,6 +180,18 @@ def test_a_retention_beyond_what_a_date_can_be_is_refused() -> None:
         render("clean-up", DS, {"raw_retention_days": "36501"})
 
 
+def test_leftovers_stay_for_an_hour_at_least() -> None:
+    with pytest.raises(SettingsError, match=r"leftover_retention_hours: .* greater than or equal to 1"):
+        render("clean-up", DS, {"leftover_retention_hours": "0"})
+
+
+def test_the_clean_up_is_told_the_retentions_that_are_set() -> None:
+    given = {"raw_retention_days": "90", "leftover_retention_hours": "48"}
+    [container] = yaml.safe_load(render("clean-up", DS, given))["spec"]["template"]["spec"]["containers"]
+
+    assert container["args"] == ["clean-up", "--raw-retention-days", "90", "--leftover-retention-hours", "48"]
+
+
 def test_executors_that_end_below_their_start_are_refused() -> None:
     with pytest.raises(SettingsError, match="max_executors must be at least executors"):
         render("movie-review", DS, {"executors": "4", "max_executors": "2"})
