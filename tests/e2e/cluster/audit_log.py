@@ -79,8 +79,5 @@ def _wait(cluster: KindCluster, *, audited: bool) -> None:
         ready = [status.ready for status in pod.status.container_statuses or []]
         return (OPTIONS[0] in command) == audited and ready == [True]
 
-    def is_ready() -> bool:
-        return cluster.make("cluster-status", check=False).returncode == 0
-
     cluster.wait(serves, f"the API server to run {'with' if audited else 'without'} its audit log", RESTART_SECONDS)
-    cluster.wait(is_ready, "all parts to be ready", RESTART_SECONDS)
+    cluster.wait_until_all_is_ready()

@@ -23,13 +23,17 @@ from kubernetes.client import (
     V1SubjectAccessReviewSpec,
 )
 
+from tests.fixtures.warehouse import views_as_csv
 from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.forward import kubectl
+from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.kind import CONTEXT
 from user_analytics.cluster.secrets import JOBS
 from user_analytics.lake.store import open_store
 from user_analytics.lake.stored_object import StoredObject
 from user_analytics.source import TABLE, source_transaction
+from user_analytics.warehouse.client import open_warehouse
 
 ROOT = Path(__file__).parents[3]
 MAKE_SECONDS = 1200
@@ -126,9 +130,16 @@ class KindCluster:
         assert done.returncode == 0, done.stderr
         return done
 
-    def metrics(self) -> str:
-        """The rows of user_behaviour_metrics_view as CSV."""
-        return self.make("query", "VIEW=user_behaviour_metrics_view", "FORMAT=csv").stdout
+    def helm(self, command: str, release: str, *options: str) -> None:
+        """Run a command of helm's on a release; fails the test when it does not exit with 0."""
+        helm = [str(program_file("helm")), "--kube-context", CONTEXT, "--namespace", NAMESPACES[release]]
+        done = subprocess.run([*helm, command, release, *options], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def views(self) -> dict[str, str]:
+        """All views as `make query` prints them as CSV, over one connection."""
+        with cluster_settings(self.core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
+            return views_as_csv(warehouse)
 
     def purchases(self) -> list[tuple[object, ...]]:
         """Every row of the source, read as its owner with the password of the cluster's Secret.
@@ -201,6 +212,10 @@ class KindCluster:
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {purpose}"
             time.sleep(0.3)
         return value
+
+    def wait_until_all_is_ready(self) -> None:
+        """Wait for every part; Airflow takes its time when its database was away."""
+        self.wait(lambda: self.make("cluster-status", check=False).returncode == 0, "all parts to be ready", 300)
 
 
 def _pod(item: dict[str, Any]) -> Pod:

@@ -53,12 +53,12 @@ def test_nobody_touched_anything_and_yesterday_s_run_succeeded(scheduled: str, d
 
 
 def test_a_run_by_hand_publishes_what_the_stages_by_hand_do(published: KindCluster, dag: Dag) -> None:
-    expected = published.metrics()
+    expected = published.views()
 
     done = published.make("dag-run", f"DATE={DATE}")
 
     assert f"Published {DATE} (full)" in done.stdout
-    assert published.metrics() == expected
+    assert published.views() == expected
     assert set(dag.states(dag.run_of(DATE)).values()) == {"success"}
 
 
@@ -73,12 +73,12 @@ def test_logs_stay_when_the_pods_are_gone(dag: Dag, run: str) -> None:
 def test_a_run_of_a_date_that_has_one_begins_it_again_with_the_same_result(
     published: KindCluster, dag: Dag, run: str
 ) -> None:
-    expected = published.metrics()
+    expected = published.views()
 
     assert "begins again" in published.make("dag-run", f"DATE={DATE}").stderr
 
     assert dag.run_of(DATE) == run
-    assert published.metrics() == expected
+    assert published.views() == expected
 
 
 @pytest.mark.long
@@ -120,7 +120,7 @@ def test_a_task_that_is_marked_failed_leaves_nothing_behind(published: KindClust
 def test_a_task_goes_on_or_is_tried_again_when_the_scheduler_is_killed(
     published: KindCluster, dag: Dag, task: str
 ) -> None:
-    expected = published.metrics()
+    expected = published.views()
     run = dag.begin(DATE)
     dag.wait_for_task(run, task, {"running"})
     published.wait(lambda: dag.started_by(task), f"what {task} starts", 120)
@@ -133,7 +133,7 @@ def test_a_task_goes_on_or_is_tried_again_when_the_scheduler_is_killed(
         most = max(most, len(_applications(published, task)))
     assert most <= 1
     assert dag.wait(run, 900) == "success"
-    assert published.metrics() == expected
+    assert published.views() == expected
 
 
 @pytest.mark.long
@@ -166,7 +166,7 @@ def no_room(cluster: KindCluster) -> Iterator[None]:
 
 @pytest.mark.long
 def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindCluster, dag: Dag) -> None:
-    expected = published.metrics()
+    expected = published.views()
     run = dag.begin(DATE)
     dag.wait_for_task(run, "create_bucket", {"running", "success"})
     dag.set_state(run, "publish", "failed")  # so that it waits for what happens to the staging table
@@ -182,7 +182,7 @@ def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindC
     log = dag.wait_for_log(run, "publish", f"{DAG}: publish of {DATE} failed: ")
     assert f"checks of {DATE} failed; the published tables are as they were" in log
     assert f"movie_review rows ({staging_table}): " in log
-    assert published.metrics() == expected
+    assert published.views() == expected
 
 
 def lose_a_row(cluster: KindCluster) -> str:
@@ -201,7 +201,7 @@ def lose_a_row(cluster: KindCluster) -> str:
 
 @pytest.mark.long
 def test_a_date_older_than_the_published_one_is_refused_and_the_tables_stay(published: KindCluster, dag: Dag) -> None:
-    expected = published.metrics()
+    expected = published.views()
     later = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
     published.make("dag-run", f"DATE={later}")
     run = dag.begin(DATE, force=False)
@@ -212,11 +212,11 @@ def test_a_date_older_than_the_published_one_is_refused_and_the_tables_stay(publ
     assert states["publish"] == "failed"
     assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
     assert dag.wait_for_log(run, "publish", f"the tables hold the data of {later}, and {DATE} is older")
-    assert published.metrics() == expected
+    assert published.views() == expected
 
 
 def test_the_clean_up_runs_on_the_lake_and_the_warehouse(published: KindCluster) -> None:
-    before = published.metrics()
+    before = published.views()
     with airflow_api(published.core) as api:
         clean_up = Dag(api, published, CLEAN_UP)
         run = clean_up.begin(DATE)
@@ -225,7 +225,7 @@ def test_the_clean_up_runs_on_the_lake_and_the_warehouse(published: KindCluster)
 
         assert clean_up.wait_for_log(run, "clean_up", "cleaned up the lake")
         assert not clean_up.started_by("clean_up")
-    assert published.metrics() == before
+    assert published.views() == before
 
 
 def test_the_scheduler_may_not_read_secrets_anywhere(published: KindCluster) -> None:
@@ -247,16 +247,16 @@ def test_a_backfill_of_increments_gives_what_a_full_load_gives(
     _write_purchases(purchases, after, until="2010-12-07", late="2010-12-03 10:00:00")
     published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={after}")
     published.make("dag-run", "DATE=2010-12-07")
-    expected = published.metrics()
+    expected = published.views()
 
     published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={before}")
     published.make("dag-run", "DATE=2010-12-03")
-    assert published.metrics() != expected
+    assert published.views() != expected
     published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={after}")
     done = published.make("backfill", "FROM=2010-12-05", "TO=2010-12-07", "MODE=incremental")
 
     assert done.stderr.count("is done after") == 3
-    assert published.metrics() == expected
+    assert published.views() == expected
     published.make("load-data", f"REVIEWS={reviews}", f"PURCHASES={purchases}")
 
 

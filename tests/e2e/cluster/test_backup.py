@@ -28,14 +28,9 @@ class BackedUp(NamedTuple):
 
     cluster: KindCluster
     folder: Path
-    metrics: str
+    views: dict[str, str]
     purchases: list[tuple[object, ...]]
     objects: set[StoredObject]
-
-
-def all_is_ready(cluster: KindCluster) -> None:
-    """Airflow, whose database was away, takes its time."""
-    cluster.wait(lambda: cluster.make("cluster-status", check=False).returncode == 0, "all parts to be ready", 300)
 
 
 def servers(cluster: KindCluster) -> set[str]:
@@ -46,7 +41,7 @@ def servers(cluster: KindCluster) -> set[str]:
 def backed_up(published: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> BackedUp:
     """A backup with other passwords than the cluster's Secrets hold; another source and an object come afterwards."""
     folder = tmp_path_factory.mktemp("backup")
-    before = published.metrics(), published.purchases(), published.objects()
+    before = published.views(), published.purchases(), published.objects()
     published.kubectl(*PSQL, "--username=postgres", f"--command={OTHER_PASSWORDS}")
     published.make("backup", f"TO={folder}")
     other = tmp_path_factory.mktemp("source") / "purchases.csv"
@@ -77,7 +72,7 @@ def test_after_a_restore_that_is_killed_cluster_up_starts_the_servers_on_what_th
 
     assert cluster.make("cluster-status", check=False).returncode != 0
     cluster.make("cluster-up")
-    all_is_ready(cluster)
+    cluster.wait_until_all_is_ready()
     assert len(cluster.purchases()) == 1
     assert NEW_OBJECT in {each.key for each in cluster.objects()}
 
@@ -87,7 +82,7 @@ def test_after_a_restore_that_is_killed_later_cluster_up_finishes_it_passwords_i
     kill_make("restore", f"FROM={backed_up.folder}", at="Starting the servers on what is restored")
 
     cluster.make("cluster-up")
-    all_is_ready(cluster)
+    cluster.wait_until_all_is_ready()
     assert cluster.purchases() == backed_up.purchases
     cluster.make("ingest", f"DATE={DATE}")
 
@@ -98,10 +93,10 @@ def test_a_restore_gives_back_source_lake_and_warehouse(backed_up: BackedUp) -> 
 
     assert cluster.purchases() == backed_up.purchases
     assert cluster.objects() == backed_up.objects
-    assert cluster.metrics() == backed_up.metrics
+    assert cluster.views() == backed_up.views
 
 
 def test_accounts_have_the_passwords_of_the_cluster_that_was_restored_into(backed_up: BackedUp) -> None:
     backed_up.cluster.make("ingest", f"DATE={DATE}")
 
-    all_is_ready(backed_up.cluster)
+    backed_up.cluster.wait_until_all_is_ready()

@@ -49,13 +49,13 @@ def test_a_job_completes_whose_executor_is_killed(published: KindCluster, review
 def test_a_job_whose_driver_is_killed_fails_and_the_next_one_doubles_nothing(
     published: KindCluster, reviews_without_an_executor: Killed
 ) -> None:
-    before = published.metrics()
+    before = published.views()
 
     killed = apply_and_kill(published, "user-purchase", "driver")
     assert killed.exit_code != 0
     assert f"make cluster-logs APP={killed.pod.application}" in killed.output
-    assert published.metrics() == before
+    assert published.views() == before
 
     published.make("apply", "APP=user-purchase", f"DATE={DATE}")
     publish(published)
-    assert published.metrics() == before
+    assert published.views() == before

@@ -12,25 +12,27 @@ from tests.e2e.cluster.kind_cluster import KindCluster
 from tests.fixtures.command_line import CommandLine
 from user_analytics.embedded.postgres import remove_data
 from user_analytics.embedded.processes import stop_leftovers
+from user_analytics.warehouse.view_names import METRICS_VIEW
 
 HISTORY_SERVER = "http://127.0.0.1:18080/api/v1/applications"
 
 pytestmark = pytest.mark.timeout(900)
 
 
-def test_the_metrics_are_byte_for_byte_those_of_a_run_on_one_machine(
+def test_the_views_are_byte_for_byte_those_of_a_run_on_one_machine(
     published: KindCluster, source_files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     reviews, purchases = source_files
     one_machine = CommandLine(tmp_path)
     try:
         one_machine("run", "--reviews", reviews, "--purchases", purchases, "--date", DATE)
-        expected = one_machine("query", "user_behaviour_metrics_view", "--format", "csv")
+        expected = one_machine.views()
     finally:
         stop_leftovers(one_machine.run_dir)
         remove_data(one_machine.run_dir)
 
-    assert published.metrics() == expected
+    assert published.views() == expected
+    assert published.make("query", f"VIEW={METRICS_VIEW}", "FORMAT=csv").stdout == expected[METRICS_VIEW]
 
 
 def test_the_report_of_the_date_is_written_and_brought_here(published: KindCluster) -> None:

@@ -15,11 +15,7 @@ import pytest
 from data import generate
 from tests.fixtures.command_line import CommandLine, assert_nothing_runs, processes_of, wait_for_stage
 from user_analytics.embedded.processes import recorded_processes
-from user_analytics.embedded.stack import embedded_stack
-from user_analytics.settings import Settings
-from user_analytics.warehouse.client import open_warehouse
-from user_analytics.warehouse.view_names import METRICS_VIEW, VIEWS
-from user_analytics.warehouse.views import format_rows, query_view
+from user_analytics.warehouse.view_names import METRICS_VIEW
 
 SEED = 20101208
 # Each stage at least once; those that others depend on more often.
@@ -55,14 +51,7 @@ def completed(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactor
     generate.main([*sizes, f"--output={inputs}"])
     arguments = ["run", f"--reviews={inputs}/movie_review.csv", f"--purchases={inputs}/user_purchase.csv"]
     output = command_line(*arguments)
-    return Completed(arguments, output, views(command_line))
-
-
-def views(command_line: CommandLine) -> dict[str, str]:
-    """All views as `query` prints them."""
-    settings = Settings(_env_file=None, run_dir=command_line.run_dir)  # type: ignore[call-arg]
-    with embedded_stack(settings, {"warehouse"}) as complete, open_warehouse(complete) as warehouse:
-        return {view: format_rows(query_view(warehouse, view), "csv") for view in VIEWS}
+    return Completed(arguments, output, command_line.views())
 
 
 def killed(run: subprocess.Popen[str], stage: str, delay: float, kill: Callable[[int, int], None]) -> bool:
@@ -202,7 +191,7 @@ def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine,
     assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
     assert seconds < 20
     assert_nothing_runs(command_line)
-    assert views(command_line) == completed.views
+    assert command_line.views() == completed.views
 
 
 def test_killed_at_ten_random_instants_it_leaves_nothing_running_and_the_next_run_ends_as_ever(
@@ -216,8 +205,8 @@ def test_killed_at_ten_random_instants_it_leaves_nothing_running_and_the_next_ru
         while not killed(command_line.start(*completed.arguments), stage, delay, kills[number % 2]):
             delay /= 2
         assert_nothing_runs(command_line)
-    assert views(command_line) == completed.views, "a killed run left the tables changed"
+    assert command_line.views() == completed.views, "a killed run left the tables changed"
 
     command_line(*completed.arguments)
 
-    assert views(command_line) == completed.views
+    assert command_line.views() == completed.views
