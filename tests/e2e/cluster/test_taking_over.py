@@ -1,4 +1,4 @@
-"""`make cluster-up` on a cluster that kind alone made, as it comes to its node."""
+"""`make cluster-up` on a cluster that kind alone made, as it comes to its node, and what is left without it."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import pytest
 from kubernetes.client import CoreV1Api, StorageV1Api, V1Namespace, V1ObjectMeta
 
 from tests.e2e.cluster.kind_cluster import ROOT
+from tests.e2e.cluster.machine import left_since, there_is
 from user_analytics.cluster import go_programs, up
 from user_analytics.cluster.engine import kind_environment, run
 from user_analytics.cluster.kind import COMPLETE, NODE, connect, node_state
@@ -23,8 +24,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _cluster_of_kind() -> Iterator[None]:
-    """A cluster by the command that kind-config.yaml names, with a namespace in it."""
+def before() -> Iterator[set[str]]:
+    """A cluster by the command that kind-config.yaml names, with a namespace in it; what there was before it."""
+    before = there_is()
     subprocess.run(["make", "image-kind-node"], cwd=ROOT, check=True)
     go_programs.build("kind")
     command = [
@@ -40,8 +42,9 @@ def _cluster_of_kind() -> Iterator[None]:
     subprocess.run(command, cwd=ROOT, env={**os.environ, **kind_environment()}, check=True)
     with connect() as api:
         CoreV1Api(api).create_namespace(V1Namespace(metadata=V1ObjectMeta(name=KEPT)))
-    yield
-    subprocess.run(["make", "cluster-down"], cwd=ROOT, check=True)
+    yield before
+    if node_state() is not None:
+        subprocess.run(["make", "cluster-down"], cwd=ROOT, check=True)
 
 
 def test_it_is_taken_over_once_with_what_it_holds() -> None:
@@ -59,3 +62,14 @@ def test_one_that_is_not_whole_is_an_error_and_stays() -> None:
         with pytest.raises(ClusterError, match="is not whole: it has no default StorageClass"):
             up._node()
         assert CoreV1Api(api).read_namespace(KEPT)
+
+
+def test_without_it_nothing_of_it_is_left_on_the_machine(before: set[str]) -> None:
+    seen = {each.split()[0] for each in there_is() - before}
+    assert seen >= {"container", "volume"}
+    if os.geteuid() == 0:
+        assert seen >= {"interface", "mount", "rule"}
+
+    subprocess.run(["make", "cluster-down"], cwd=ROOT, check=True)
+
+    assert left_since(before) == set()

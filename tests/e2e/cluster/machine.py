@@ -1,0 +1,68 @@
+"""What is on the machine that a cluster there may leave behind, as the engine and the kernel tell it."""
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from user_analytics.cluster.engine import engine, run
+
+CLEAN_UP_SECONDS = 10
+# Podman's own, not ours: made with the first container that needs them, shared by all, and never removed.
+SHARED_MOUNTS = {"/run/netns"}
+SHARED_CHAIN = r"CNI-(?:ADMIN|FORWARD|HOSTPORT-(?:DNAT|MASQ|SETMARK))"
+SHARED_RULE = re.compile(
+    rf":{SHARED_CHAIN} -"
+    rf"|-A (?:FORWARD|CNI-FORWARD) -j {SHARED_CHAIN}"
+    rf"|-A (?:PREROUTING|OUTPUT) -m addrtype --dst-type LOCAL -j {SHARED_CHAIN}"
+    rf"|-A POSTROUTING -j {SHARED_CHAIN}"
+    rf"|-A {SHARED_CHAIN} (?:-m mark --mark \S+ )?-j (?:MASQUERADE|MARK --set-xmark \S+)"
+)
+EMPTY_TABLE = re.compile(r":[A-Z]+ ACCEPT")
+COMMENT = re.compile(r' -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)')
+COUNTERS = re.compile(r" \[\d+:\d+\]")
+
+
+def left_since(before: set[str]) -> set[str]:
+    """What there is that was not there before, once what the engine clears up by itself has had time to go."""
+    deadline = time.monotonic() + CLEAN_UP_SECONDS
+    while (left := there_is() - before) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return left
+
+
+def there_is() -> set[str]:
+    """Containers, volumes, networks, interfaces, mounts, routes and packet filter rules: what it is, and its name."""
+    external = ["--external"] if engine() == "podman" else []  # of builds
+    listed = {
+        "container": run("ps", "--all", *external, "--format", "{{.Names}}").stdout.splitlines(),
+        "volume": run("volume", "ls", "--quiet").stdout.splitlines(),
+        "network": run("network", "ls", "--format", "{{.Name}}").stdout.splitlines(),
+        "interface": [each.name for each in Path("/sys/class/net").iterdir()],
+        "mount": _mounts(),
+        "route": [line.strip() for line in _said("ip", "route").splitlines()],
+        # without root's rights neither the engine nor this can have any
+        "rule": [*_rules("iptables-save"), *_rules("ip6tables-save")] if os.geteuid() == 0 else [],
+    }
+    return {f"{kind} {name}" for kind, names in listed.items() for name in names}
+
+
+def _mounts() -> set[str]:
+    return {line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()} - SHARED_MOUNTS
+
+
+def _rules(command: str) -> Iterator[str]:
+    """Chains and rules, each with its table, without counters and comments."""
+    table = ""
+    for line in _said(command).splitlines():
+        if line.startswith("*"):
+            table = line
+        rule = COUNTERS.sub("", COMMENT.sub("", line))
+        if rule.startswith((":", "-A")) and not (SHARED_RULE.fullmatch(rule) or EMPTY_TABLE.fullmatch(rule)):
+            yield f"{command}{table} {rule}"
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
