@@ -2,6 +2,7 @@
 Customers' purchases and movie reviews of a day, from their sources to BigQuery, four views and a report.
 
 A run makes the data of its logical date, `ds`. Every task may run again at any time: it gives the same result.
+A run of a day to come waits until that day, and all others wait for it: mark it as failed.
 
 | parameter | what |
 |---|---|
