@@ -10,6 +10,7 @@ from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
 
 from user_analytics.cluster.workspace import workspace
 from user_analytics.emulator.tls import ensure_tls
+from user_analytics.errors import ClusterError
 
 SERVERS, JOBS = "user-analytics", "user-analytics-jobs"
 PASSWORD_BYTES = 24
@@ -62,17 +63,30 @@ def password() -> bytes:
 
 
 def ensure_secrets(core: CoreV1Api) -> list[str]:
-    """Make the Secrets that are missing, and keep those that are there as they are; the names of the new ones."""
+    """Make the Secrets that are missing, and keep those that are there as they are; the names of the new ones.
+
+    Raises ClusterError for one that would be made from what another one lacks. Charts say what they lack themselves.
+    """
     content: dict[str, Mapping[str, bytes]] = {}
     made = []
     for secret in wanted():
         found = _read(core, secret)
         if found is None:
-            found = secret.make(content)
+            found = _made(secret, content)
             _create(core, secret, found)
             made.append(f"{secret.namespace}/{secret.name}")
         content[secret.name] = found
     return made
+
+
+def _made(secret: Wanted, content: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
+    try:
+        return secret.make(content)
+    except KeyError as error:
+        raise ClusterError(
+            f"Secret {secret.namespace}/{secret.name}: it is made from a Secret without the key {error.args[0]}: add "
+            f"the key there, with what the server has, or make {secret.name} yourself"
+        ) from error
 
 
 def _airflow(made: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:

@@ -7,6 +7,7 @@ from kubernetes.client import CoreV1Api
 
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster.secrets import JOBS, POSTGRES_PASSWORDS, SERVERS, ensure_secrets, read_secret, wanted
+from user_analytics.errors import ClusterError
 
 Content = dict[str, dict[str, bytes]]
 
@@ -70,3 +71,28 @@ def test_one_that_is_lost_is_made_anew_of_those_that_are_there(core: CoreV1Api) 
 
     assert ensure_secrets(core) == [f"{JOBS}/source-credentials"]
     assert content(core) == before
+
+
+def test_one_that_lacks_a_key_stays_as_it_is(core: CoreV1Api) -> None:
+    ensure_secrets(core)
+    lose_key(core, "postgres", "retail-password")
+    before = content(core)
+
+    assert ensure_secrets(core) == []
+    assert content(core) == before
+
+
+def test_one_that_lacks_the_key_that_another_is_made_from_is_an_error_that_names_both(core: CoreV1Api) -> None:
+    ensure_secrets(core)
+    lose_key(core, "postgres", "user-analytics-password")
+    core.delete_namespaced_secret("source-credentials", JOBS)
+
+    with pytest.raises(
+        ClusterError,
+        match=r"Secret user-analytics-jobs/source-credentials: .* a Secret without the key user-analytics-password",
+    ):
+        ensure_secrets(core)
+
+
+def lose_key(core: CoreV1Api, secret: str, key: str) -> None:
+    core.patch_namespaced_secret(secret, SERVERS, {"data": {key: None}})
