@@ -1,5 +1,8 @@
 """Namespaces: restricted, limited, and with no right that nobody uses."""
 
+import json
+import re
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +15,8 @@ from user_analytics.render import render
 
 DIRECTORY = Path(__file__).parents[3] / "manifests" / "namespaces"
 NAMESPACES = ("spark-operator", "user-analytics", "user-analytics-jobs")
+MANIFESTS = DIRECTORY.parent
+README = (MANIFESTS / "README.md").read_text()
 UNITS = {"m": Decimal("0.001"), "Mi": Decimal(2**20), "Gi": Decimal(2**30)}
 # What the quota of the jobs has to let run at the same time.
 AT_ONCE = ("movie-review", "user-purchase", "ingest-reviews", "ingest-purchases")
@@ -35,9 +40,14 @@ def amount(quantity: str) -> Decimal:
     return Decimal(quantity)
 
 
-def needs(name: str) -> dict[str, Decimal]:
-    """What the pods of one manifest ask for together."""
-    spec = yaml.safe_load(render(name, date(2010, 12, 8)))["spec"]
+def memory_of(pod: Any) -> Decimal:
+    """Memory of a driver or an executor, in bytes: Java's units are one letter."""
+    return sum((amount(f"{pod[part].upper()}i") for part in ("memory", "memoryOverhead")), Decimal(0))
+
+
+def needs(name: str, parameters: Mapping[str, object] | None = None) -> dict[str, Decimal]:
+    """What the pods of one manifest ask for together, with all executors that it may come to have."""
+    spec = yaml.safe_load(render(name, date(2010, 12, 8), parameters))["spec"]
     if "template" in spec:
         [container] = spec["template"]["spec"]["containers"]
         return {
@@ -45,8 +55,9 @@ def needs(name: str) -> dict[str, Decimal]:
             for kind in ("requests", "limits")
             for resource in ("cpu", "memory")
         } | {"pods": Decimal(1)}
-    pods = [spec["driver"], *[spec["executor"]] * spec["executor"]["instances"]]
-    memory = sum(amount(pod[part].replace("m", "Mi")) for pod in pods for part in ("memory", "memoryOverhead"))
+    executors = spec.get("dynamicAllocation", {}).get("maxExecutors", spec["executor"]["instances"])
+    pods = [spec["driver"], *[spec["executor"]] * executors]
+    memory = sum(memory_of(pod) for pod in pods)
     return {
         "requests.cpu": Decimal(sum(amount(pod["coreRequest"]) for pod in pods)),
         "limits.cpu": Decimal(sum(amount(pod["coreLimit"]) for pod in pods)),
@@ -127,3 +138,28 @@ def test_both_applications_and_both_ingestions_run_at_once_within_the_quota() ->
 def test_an_application_and_a_stage_beside_it_leave_half_a_core_to_the_services(name: str) -> None:
     # Of 1,800m the control plane takes 850m.
     assert needs(name)["requests.cpu"] + needs("publish")["requests.cpu"] <= Decimal("0.45")
+
+
+def of_charts_readme() -> tuple[str, Mapping[str, object]]:
+    [values] = re.findall(r"```yaml\n(dags:.*?)```", (MANIFESTS.parent / "charts" / "README.md").read_text(), re.DOTALL)
+    return "movie-review", yaml.safe_load(values)["dags"]["parameters"]["movie-review"]
+
+
+def of_manifests_readme() -> tuple[str, Mapping[str, object]]:
+    [example] = re.findall(r"render user-purchase[^`]*max_executors[^`]*", README)
+    return "user-purchase", dict(re.findall(r"--set (\w+)=(\S+)", example))
+
+
+@pytest.mark.parametrize("example", [of_charts_readme, of_manifests_readme])
+def test_an_example_with_many_executors_has_room_once_the_quota_is_raised_as_the_readme_says(
+    example: Callable[[], tuple[str, Mapping[str, object]]],
+) -> None:
+    quota = one("user-analytics-jobs", "ResourceQuota", "user-analytics-jobs")["spec"]["hard"]
+    [patch] = re.findall(r"patch resourcequota user-analytics-jobs .*?'(\{.*?\})'", README, re.DOTALL)
+    raised = json.loads(patch)["spec"]["hard"]
+
+    needed = needs(*example())
+
+    assert needed["pods"] > 20
+    assert all(needed[resource] <= amount({**quota, **raised}[resource]) for resource in needed)
+    assert raised.keys() == {resource for resource in needed if needed[resource] > amount(quota[resource])}
