@@ -152,14 +152,14 @@ lock: dev ## Write requirements/*.txt anew from pyproject.toml, and requirements
 .PHONY: cluster-tools
 cluster-tools: ## Install on Debian what the cluster needs (all but Go), and build kind, Helm and the checks from source
 	@requirements/install-cluster-tools.sh
-	@requirements/check-prerequisites.sh --cluster >/dev/null
-	@$(MAKE) --no-print-directory $(VENV)/.cluster
+	@requirements/check-prerequisites.sh --cluster --installed >/dev/null
+	@$(MAKE) --no-print-directory --silent $(VENV)/.cluster
 	@$(BIN)/python -m user_analytics.cluster.go_programs kind helm kubeconform kube-score
 
 .PHONY: cluster-up
 cluster-up: ## Bring up the cluster with all its parts, from whatever there is; again: nothing changes
 	@requirements/check-prerequisites.sh --cluster >/dev/null
-	@$(MAKE) --no-print-directory $(VENV)/.cluster
+	@$(MAKE) --no-print-directory --silent $(VENV)/.cluster
 	@$(BIN)/python -m user_analytics.cluster.up
 
 .PHONY: cluster-status

@@ -2,7 +2,8 @@
 # Checks what this machine must have, and lists all that is missing or of a wrong version at once.
 # usage: check-prerequisites.sh [--tests | --cluster]    (also what only the tests, or the cluster, need)
 # Prints the Python to use on stdout; problems go to stderr with exit code 1.
-# With a second argument, --packages, it prints instead the Debian packages that would mend them.
+# With a second argument, --packages, it prints instead the Debian packages that would mend them; with --installed, what
+# is left when they have been installed, it names no command.
 set -euo pipefail
 
 missing=() packages=() except=
@@ -65,7 +66,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   {
     echo "This machine lacks:"
     printf '  - %s\n' "${missing[@]}"
-    if [ ${#packages[@]} = 0 ]; then :
+    if [ ${#packages[@]} = 0 ] || [ "${2:-}" = --installed ]; then :
     elif [ "${1:-}" = --cluster ]; then echo "On Debian or Ubuntu: make cluster-tools$except"
     else echo "On Debian or Ubuntu: sudo apt-get install ${packages[*]}"; fi
   } >&2

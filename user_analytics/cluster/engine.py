@@ -33,6 +33,12 @@ def has_image(reference: str) -> bool:
     return run("image", "inspect", "--format", "{{.Id}}", reference, check=False).returncode == 0
 
 
+def image_store() -> Path:
+    """The folder that the engine keeps images in."""
+    field = "{{.Store.GraphRoot}}" if engine() == "podman" else "{{.DockerRootDir}}"
+    return Path(run("info", "--format", field).stdout.strip())
+
+
 def build_image(
     context: Path,
     dockerfile: Path,
@@ -96,7 +102,7 @@ def _store_locked(operation: int) -> Iterator[None]:
     if engine() != "podman":
         yield
         return
-    descriptor = os.open(run("info", "--format", "{{.Store.GraphRoot}}").stdout.strip(), os.O_RDONLY)
+    descriptor = os.open(image_store(), os.O_RDONLY)
     try:
         fcntl.flock(descriptor, operation)
         yield

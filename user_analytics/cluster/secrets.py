@@ -26,12 +26,16 @@ EMULATOR_NAMES = (
 )
 
 
+# Of the servers' Secrets, by name.
+Contents = Mapping[str, Mapping[str, bytes]]
+
+
 class Wanted(NamedTuple):
-    """A Secret that has to be there, and what makes its content from that of the Secrets before it."""
+    """A Secret that has to be there, and what makes its content from that of the servers' Secrets before it."""
 
     namespace: str
     name: str
-    make: Callable[[Mapping[str, Mapping[str, bytes]]], Mapping[str, bytes]]
+    make: Callable[[Contents], Mapping[str, bytes]]
 
 
 def wanted() -> list[Wanted]:
@@ -45,11 +49,13 @@ def wanted() -> list[Wanted]:
         Wanted(JOBS, "lake-credentials", lambda made: made["lake-credentials"]),
         Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}),
         Wanted(SERVERS, "airflow", _airflow),
-        Wanted(JOBS, "source-credentials", lambda made: {"password": made["postgres"]["user-analytics-password"]}),
+        Wanted(
+            JOBS, "source-credentials", lambda made: {"password": _value(made, "postgres", "user-analytics-password")}
+        ),
         Wanted(
             JOBS,
             "bigquery-emulator-truststore",
-            lambda made: {name: made["bigquery-emulator-tls"][name] for name in ("ca.crt", "truststore.p12")},
+            lambda made: {name: _value(made, "bigquery-emulator-tls", name) for name in ("ca.crt", "truststore.p12")},
         ),
     ]
 
@@ -65,36 +71,36 @@ def password() -> bytes:
 def ensure_secrets(core: CoreV1Api) -> list[str]:
     """Make the Secrets that are missing, and keep those that are there as they are; the names of the new ones.
 
-    Raises ClusterError for one that would be made from what another one lacks. Charts say what they lack themselves.
+    Raises ClusterError naming one that lacks what another is to be made from. Charts say what they lack themselves.
     """
     content: dict[str, Mapping[str, bytes]] = {}
     made = []
     for secret in wanted():
         found = _read(core, secret)
         if found is None:
-            found = _made(secret, content)
+            found = secret.make(content)
             _create(core, secret, found)
             made.append(f"{secret.namespace}/{secret.name}")
-        content[secret.name] = found
+        if secret.namespace == SERVERS:
+            content[secret.name] = found
     return made
 
 
-def _made(secret: Wanted, content: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
-    try:
-        return secret.make(content)
-    except KeyError as error:
+def _value(made: Contents, secret: str, key: str) -> bytes:
+    if key not in made[secret]:
         raise ClusterError(
-            f"Secret {secret.namespace}/{secret.name}: it is made from a Secret without the key {error.args[0]}: add "
-            f"the key there, with what the server has, or make {secret.name} yourself"
-        ) from error
+            f"Secret {SERVERS}/{secret} lacks the key {key}, which another Secret is to be made from: add it, with "
+            "what the server has"
+        )
+    return made[secret][key]
 
 
-def _airflow(made: Mapping[str, Mapping[str, bytes]]) -> Mapping[str, bytes]:
-    database, lake = made["airflow-database"]["password"].decode(), made["lake-credentials"]
+def _airflow(made: Contents) -> Mapping[str, bytes]:
+    database = _value(made, "airflow-database", "password").decode()
     logs = {
         "conn_type": "aws",
-        "login": lake["access-key"].decode(),
-        "password": lake["secret-key"].decode(),
+        "login": _value(made, "lake-credentials", "access-key").decode(),
+        "password": _value(made, "lake-credentials", "secret-key").decode(),
         "extra": {"endpoint_url": "http://minio:9000", "region_name": "us-east-1"},
     }
     return {

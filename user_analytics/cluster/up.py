@@ -17,9 +17,11 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster import go_programs, kind, restore
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.apply import apply, read_manifests
+from user_analytics.cluster.base_image import base_image
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.charts import operator_chart, release
 from user_analytics.cluster.connection import connected, in_words
+from user_analytics.cluster.engine import has_image, image_store
 from user_analytics.cluster.forward import find_kubectl
 from user_analytics.cluster.images import CHECKOUT, build
 from user_analytics.cluster.kind_node import node_image
@@ -33,7 +35,7 @@ from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
 
-# Of programs, images and what they are built in. One that goes on from a first try needs less.
+# Of programs, images and what they are built in.
 FIRST_GIGABYTES = 25
 
 
@@ -76,10 +78,11 @@ def _prerequisites() -> str:
             f"something else listens where the cluster's pages are to be, on {' and '.join(taken)}: stop it "
             "(`ss -ltnp` names it), and try again"
         )
-    gigabytes = shutil.disk_usage(Path.home()).free >> 30
-    if gigabytes < FIRST_GIGABYTES:
-        wanted = f"the first `make cluster-up` needs {FIRST_GIGABYTES} GB"
-        say(f"{Path.home()} has {gigabytes} GB of free disk, and {wanted}")
+    if not has_image(base_image()):
+        gigabytes, folder = min((shutil.disk_usage(each).free >> 30, each) for each in (Path.home(), image_store()))
+        if gigabytes < FIRST_GIGABYTES:
+            wanted = f"the first `make cluster-up` needs {FIRST_GIGABYTES} GB"
+            say(f"{folder} has {gigabytes} GB of free disk, and {wanted}")
     return ""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from user_analytics.cluster.engine import engine, run
 
 CLEAN_UP_SECONDS = 10
-# Podman's own, not ours: made with the first container that needs them, shared by all, and never removed.
+# CNI's own, not ours: made with the first container that needs them, shared by all, and never removed.
 SHARED_MOUNTS = {"/run/netns"}
 SHARED_CHAIN = r"CNI-(?:ADMIN|FORWARD|HOSTPORT-(?:DNAT|MASQ|SETMARK))"
 SHARED_RULE = re.compile(
@@ -25,19 +26,26 @@ COMMENT = re.compile(r' -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+)')
 COUNTERS = re.compile(r" \[\d+:\d+\]")
 
 
-def left_since(before: set[str]) -> set[str]:
-    """What there is that was not there before, once what the engine clears up by itself has had time to go."""
+def can_tell() -> bool:
+    """Whether `there_is` can be asked here: its programs are there, and podman's networks are CNI's."""
+    programs = all(shutil.which(name) for name in ("ip", "iptables-save", "ip6tables-save"))
+    backend = "{{.Host.NetworkBackend}}"
+    return programs and engine() == "podman" and run("info", "--format", backend).stdout.strip() == "cni"
+
+
+def left_of(brought: set[str]) -> set[str]:
+    """What is still there of it, once what podman clears up by itself has had time to go."""
     deadline = time.monotonic() + CLEAN_UP_SECONDS
-    while (left := there_is() - before) and time.monotonic() < deadline:
+    while (left := there_is() & brought) and time.monotonic() < deadline:
         time.sleep(0.5)
     return left
 
 
 def there_is() -> set[str]:
     """Containers, volumes, networks, interfaces, mounts, routes and packet filter rules: what it is, and its name."""
-    external = ["--external"] if engine() == "podman" else []  # of builds
     listed = {
-        "container": run("ps", "--all", *external, "--format", "{{.Names}}").stdout.splitlines(),
+        # also those of builds
+        "container": run("ps", "--all", "--external", "--format", "{{.Names}}").stdout.splitlines(),
         "volume": run("volume", "ls", "--quiet").stdout.splitlines(),
         "network": run("network", "ls", "--format", "{{.Name}}").stdout.splitlines(),
         "interface": [each.name for each in Path("/sys/class/net").iterdir()],

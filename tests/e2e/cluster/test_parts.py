@@ -21,6 +21,7 @@ def test_every_part_is_ready(cluster: KindCluster) -> None:
     assert cluster.make("cluster-status").returncode == 0
 
 
+@pytest.mark.usefixtures("scheduled")  # whose pods want the cores first
 def test_going_up_again_takes_less_than_a_minute_and_restarts_nothing(cluster: KindCluster) -> None:
     before = identities(cluster)
     started = time.monotonic()

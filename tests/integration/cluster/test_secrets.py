@@ -82,15 +82,24 @@ def test_one_that_lacks_a_key_stays_as_it_is(core: CoreV1Api) -> None:
     assert content(core) == before
 
 
-def test_one_that_lacks_the_key_that_another_is_made_from_is_an_error_that_names_both(core: CoreV1Api) -> None:
+@pytest.mark.parametrize(
+    ("secret", "key", "lost"),
+    [
+        ("postgres", "user-analytics-password", (JOBS, "source-credentials")),
+        ("lake-credentials", "access-key", (SERVERS, "airflow")),
+        ("airflow-database", "password", (SERVERS, "airflow")),
+        ("bigquery-emulator-tls", "ca.crt", (JOBS, "bigquery-emulator-truststore")),
+    ],
+)
+def test_one_that_lacks_the_key_that_another_is_made_from_is_named(
+    core: CoreV1Api, secret: str, key: str, lost: tuple[str, str]
+) -> None:
     ensure_secrets(core)
-    lose_key(core, "postgres", "user-analytics-password")
-    core.delete_namespaced_secret("source-credentials", JOBS)
+    lose_key(core, secret, key)
+    namespace, name = lost
+    core.delete_namespaced_secret(name, namespace)
 
-    with pytest.raises(
-        ClusterError,
-        match=r"Secret user-analytics-jobs/source-credentials: .* a Secret without the key user-analytics-password",
-    ):
+    with pytest.raises(ClusterError, match=f"Secret user-analytics/{secret} lacks the key {key}, "):
         ensure_secrets(core)
 
 

@@ -102,12 +102,16 @@ def listen() -> socket.socket:
     return socket.create_server(("127.0.0.1", 0))
 
 
-def lack_ports_and_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, port: int, *, state: str | None) -> None:
+def lack_ports_and_disk(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, port: int, *, state: str | None, image: bool = False
+) -> None:
     """A machine with this state of the node, whose pages are to answer on `port`, and with 12 GB of free disk."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(kind, "node_state", lambda: state)
     monkeypatch.setattr(kind, "node_ports", lambda: {port: 30080})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=12 << 30))
+    monkeypatch.setattr(up, "image_store", lambda: tmp_path)
+    monkeypatch.setattr(up, "has_image", lambda _: image)
     leave_only(monkeypatch, "prerequisites")
 
 
@@ -133,6 +137,15 @@ def test_little_free_disk_is_told_and_refuses_nothing(
 
     assert up.main() == 0
     assert f"{tmp_path} has 12 GB of free disk, and the first `make cluster-up` needs" in capsys.readouterr().err
+
+
+def test_with_what_a_first_time_left_little_free_disk_is_no_matter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lack_ports_and_disk(monkeypatch, tmp_path, free_port(), state=None, image=True)
+
+    assert up.main() == 0
+    assert "GB" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", ["running", "exited"])

@@ -90,6 +90,15 @@ def test_no_command_is_named_that_would_not_install_go(bare_machine: Path) -> No
     assert "all but Go" not in said
 
 
+def test_after_an_installation_that_command_is_not_named_again(bare_machine: Path) -> None:
+    done = check(bare_machine, "--cluster", "--installed")
+
+    assert done.returncode == 1
+    assert "  - Java 17" in done.stderr
+    assert "make cluster-tools\n" not in done.stderr
+    assert "On Debian" not in done.stderr
+
+
 def test_the_packages_that_a_machine_lacks_are_listed_for_who_installs_them(bare_machine: Path) -> None:
     done = check(bare_machine, "--cluster", "--packages")
 
