@@ -318,8 +318,8 @@ def test_killed_before_the_manifest_nothing_shows_and_the_next_run_succeeds(
 
     manifest = ingest_reviews(lake_settings, lake, DS, source=str(tmp_path / "reviews.csv"))
     assert rows(lake, manifest) == [(1, 7, "good")]
-    assert clean_up(lake, datetime.now(UTC)).keys == []
-    assert sorted(clean_up(lake, datetime.now(UTC) + timedelta(hours=25)).keys) == sorted(left)
+    assert clean_up(lake, datetime.now(UTC) - timedelta(hours=1)).keys == []
+    assert sorted(clean_up(lake, datetime.now(UTC) + timedelta(hours=1)).keys) == sorted(left)
     assert rows(lake, manifest) == [(1, 7, "good")]
 
 
