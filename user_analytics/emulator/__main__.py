@@ -1,6 +1,7 @@
 """`python -m user_analytics.emulator`: run the BigQuery emulator until SIGTERM or Ctrl-C."""
 
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -64,4 +65,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # sys.exit would wait for the threads of streams that are left open, some of which wait for ever for a next request
+    os._exit(code)
