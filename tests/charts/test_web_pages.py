@@ -31,7 +31,7 @@ def core(helm: Helm, kubernetes_api: KubernetesApi) -> Iterator[CoreV1Api]:
         for item in helm.template(chart, release(chart).values, namespace=NAMESPACE)
         if item["kind"] == "Service"
     ]
-    kubernetes_api.kubectl("create", "namespace", NAMESPACE)
+    kubernetes_api.make_namespaces(NAMESPACE)
     applied = kubernetes_api.kubectl("apply", "--filename", "-", standard_input=as_stream(rendered))
     assert applied.returncode == 0, applied.stderr
     with config.new_client_from_config(str(kubernetes_api.kubeconfig)) as api:

@@ -73,9 +73,8 @@ class ServerCluster:
         self.volumes = {name: directory / name for name in servers.NAMES}
 
     def __enter__(self) -> Self:
+        self.api.make_namespaces(SERVERS, JOBS)
         for namespace in (SERVERS, JOBS):
-            self.api.kubectl("create", "namespace", namespace)
-            self.api.kubectl("create", "serviceaccount", "default", "--namespace", namespace)
             self._clean(namespace)
         for name, folder in self.volumes.items():
             folder.mkdir(parents=True)

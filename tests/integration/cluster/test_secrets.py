@@ -15,12 +15,13 @@ Content = dict[str, dict[str, bytes]]
 @pytest.fixture
 def core(kubernetes_api: KubernetesApi) -> Iterator[CoreV1Api]:
     """The namespaces of the servers and of the jobs, without a Secret."""
+    kubernetes_api.make_namespaces(SERVERS, JOBS)
+    core = CoreV1Api(kubernetes_api.client())
     for namespace in (SERVERS, JOBS):
-        kubernetes_api.kubectl("create", "namespace", namespace)
-        kubernetes_api.kubectl("delete", "secret", "--all", "--namespace", namespace)
-    yield CoreV1Api(kubernetes_api.client())
+        core.delete_collection_namespaced_secret(namespace)
+    yield core
     for namespace in (SERVERS, JOBS):
-        kubernetes_api.kubectl("delete", "secret", "--all", "--namespace", namespace)
+        core.delete_collection_namespaced_secret(namespace)
 
 
 def content(core: CoreV1Api) -> Content:

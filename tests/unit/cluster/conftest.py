@@ -7,29 +7,32 @@ from typing import Any
 import pytest
 import yaml
 from kubernetes import config
-from kubernetes.client import ApiClient, CoreV1Api
+from kubernetes.client import ApiClient, ApiextensionsV1Api, BatchV1Api, CoreV1Api, CustomObjectsApi
 
-from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.fixtures.kubernetes_api import KubernetesApi, suppressed
 from user_analytics.cluster.logs import NAMESPACES
 from user_analytics.cluster.secrets import JOBS
 
 Body = dict[str, Any]
+OPERATORS = ("sparkoperator.k8s.io", "v1beta2")
+PLURAL = "sparkapplications"
+DEFINITION = f"{PLURAL}.{OPERATORS[0]}"
 # The operator's, as far as the tests use it.
 APPLICATIONS: Body = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {
-        "name": "sparkapplications.sparkoperator.k8s.io",
+        "name": DEFINITION,
         # the API server asks for it of names that end in k8s.io
         "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
     },
     "spec": {
-        "group": "sparkoperator.k8s.io",
+        "group": OPERATORS[0],
         "scope": "Namespaced",
-        "names": {"plural": "sparkapplications", "kind": "SparkApplication"},
+        "names": {"plural": PLURAL, "kind": "SparkApplication"},
         "versions": [
             {
-                "name": "v1beta2",
+                "name": OPERATORS[1],
                 "served": True,
                 "storage": True,
                 "subresources": {"status": {}},
@@ -66,15 +69,24 @@ class Cluster:
         return found.metadata.uid
 
     def clean(self) -> None:
+        core, batch, custom = CoreV1Api(self.client), BatchV1Api(self.client), CustomObjectsApi(self.client)
         for namespace in NAMESPACES:
-            self._kubectl("delete", "pods,jobs,events", "--all", "--force", "--namespace", namespace)
-        self._kubectl("delete", "--ignore-not-found", "customresourcedefinition", APPLICATIONS["metadata"]["name"])
+            core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
+            batch.delete_collection_namespaced_job(namespace, propagation_policy="Background")
+            core.delete_collection_namespaced_event(namespace)
+        with suppressed(404):
+            custom.delete_collection_namespaced_custom_object(*OPERATORS, JOBS, PLURAL)
 
     def define_applications(self) -> None:
-        """Have the Spark Operator's definition of an application."""
-        self.make(APPLICATIONS)
-        name = APPLICATIONS["metadata"]["name"]
-        self._kubectl("wait", "--for", "condition=Established", "customresourcedefinition", name)
+        """Have the Spark Operator's definition of an application. It stays: to make and remove one takes seconds."""
+        definition: Any = APPLICATIONS  # the client's types know its own classes alone
+        with suppressed(409):
+            ApiextensionsV1Api(self.client).create_custom_resource_definition(definition)
+            self._kubectl("wait", "--for", "condition=Established", "customresourcedefinition", DEFINITION)
+
+    def forget_applications(self) -> None:
+        """Have no such definition."""
+        self._kubectl("delete", "--ignore-not-found", "customresourcedefinition", DEFINITION)
 
     def _kubectl(self, *arguments: str, standard_input: str = "") -> None:
         done = self._api.kubectl(*arguments, standard_input=standard_input)
@@ -84,9 +96,7 @@ class Cluster:
 @pytest.fixture
 def cluster(kubernetes_api: KubernetesApi) -> Iterator[Cluster]:
     """The project's namespaces, with nothing in them."""
-    for namespace in NAMESPACES:
-        kubernetes_api.kubectl("create", "namespace", namespace)
-        kubernetes_api.kubectl("create", "serviceaccount", "default", "--namespace", namespace)
+    kubernetes_api.make_namespaces(*NAMESPACES)
     cluster = Cluster(kubernetes_api)
     yield cluster
     cluster.clean()

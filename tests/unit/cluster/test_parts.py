@@ -115,7 +115,7 @@ def test_a_server_all_of_whose_pods_failed_is_not_ready_for_what_they_say() -> N
 def namespace(kubernetes_api: KubernetesApi) -> Iterator[str]:
     """A namespace of a real API server, on which nothing runs."""
     name = "parts"
-    kubernetes_api.kubectl("create", "namespace", name)
+    kubernetes_api.make_namespaces(name)
     yield name
     kubernetes_api.kubectl("delete", "statefulset,deployment", "--all", "--namespace", name)
 

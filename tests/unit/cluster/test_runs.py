@@ -117,6 +117,7 @@ def test_jobs_and_applications_of_the_cluster_are_read(cluster: Cluster) -> None
 
 
 def test_without_the_operator_there_are_no_applications(cluster: Cluster) -> None:
+    cluster.forget_applications()
     cluster.make(cluster_objects.job("publish-a"))
 
     assert [run.name for run in runs(cluster.client)] == ["publish-a"]
