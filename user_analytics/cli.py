@@ -25,7 +25,7 @@ from user_analytics.embedded.stack import embedded_parts, embedded_stack
 from user_analytics.errors import ManifestMissing, ModelError, SettingsError, UserAnalyticsError
 from user_analytics.lake.manifest import RawManifest, Table, raw_dates, read_raw_manifest
 from user_analytics.lake.store import Store, open_store
-from user_analytics.logical_date import DateOrLatestInvoiceDay, of_option, parse_date, parse_logical_date
+from user_analytics.logical_date import DateOrLatestInvoiceDay, date_option, parse_date
 from user_analytics.logs import configure_logging, logs_are_json
 from user_analytics.mode import Mode
 from user_analytics.settings import Settings, load_log_format, load_settings
@@ -47,9 +47,7 @@ app.add_typer(ingest, name="ingest")
 app.add_typer(quarantine, name="quarantine")
 
 
-Date = Annotated[
-    date, typer.Option("--date", parser=of_option(parse_logical_date), metavar="YYYY-MM-DD", help="Logical date.")
-]
+Date = Annotated[date, date_option("--date", "Logical date.")]
 ModeOption = Annotated[Mode, typer.Option(help="All purchases, or those of the last days only.")]
 LookbackDays = Annotated[
     int | None,
@@ -237,13 +235,7 @@ def query(
 @quarantine.command("show")
 def quarantine_show(
     ds: Annotated[
-        date | None,
-        typer.Option(
-            "--date",
-            parser=of_option(parse_date),
-            metavar="YYYY-MM-DD",
-            help="Logical date; default: the latest that was ingested.",
-        ),
+        date | None, date_option("--date", "Logical date; default: the latest that was ingested.", parse_date)
     ] = None,
     table: Annotated[Table | None, typer.Option(help="Only this table's rows.")] = None,
     format: Format = "table",
@@ -370,7 +362,7 @@ def put_model_command(
 @app.command("render")
 def render_command(
     name: Annotated[str, typer.Argument(metavar="APP", help="Such as movie-review or ingest-purchases.")],
-    ds: Annotated[date, typer.Option("--ds", parser=of_option(parse_date), metavar="YYYY-MM-DD", help="Logical date.")],
+    ds: Annotated[date, date_option("--ds", "Logical date.", parse_date)],
     parameters: Annotated[
         list[str] | None,
         typer.Option(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,24 +34,16 @@ def parse_logical_date(text: str) -> date:
     return ds
 
 
-def of_option(parse: Callable[[str], date]) -> Callable[[str], date]:
-    """A parser for an option of the command line, where the reason of a ValueError would be lost."""
+def date_option(name: str, explanation: str, parse: Callable[[str], date] = parse_logical_date) -> Any:
+    """An option of the command line that takes a date."""
 
     def parsed(text: str) -> date:
         try:
             return parse(text)
-        except ValueError as error:
+        except ValueError as error:  # whose reason typer would not tell
             raise typer.BadParameter(str(error)) from error
 
-    return parsed
+    return typer.Option(name, parser=parsed, metavar="YYYY-MM-DD", help=explanation)
 
 
-DateOrLatestInvoiceDay = Annotated[
-    date | None,
-    typer.Option(
-        "--date",
-        parser=of_option(parse_logical_date),
-        metavar="YYYY-MM-DD",
-        help="Logical date; default: the latest invoice day.",
-    ),
-]
+DateOrLatestInvoiceDay = Annotated[date | None, date_option("--date", "Logical date; default: the latest invoice day.")]

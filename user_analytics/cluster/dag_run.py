@@ -21,7 +21,7 @@ from user_analytics.cluster.pages import AIRFLOW
 from user_analytics.cluster.report import REPORTS, fetch_report
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
-from user_analytics.logical_date import of_option, parse_logical_date
+from user_analytics.logical_date import date_option
 from user_analytics.mode import Mode
 from user_analytics.outcome import print_outcome
 from user_analytics.progress import Stage
@@ -179,19 +179,8 @@ def _outcome(core: CoreV1Api, ds: date, stages: Sequence[Stage]) -> Outcome:
 
 def main(
     # a run of a day to come would wait for that day, and other runs for it
-    first: Annotated[
-        date,
-        typer.Option("--from", parser=of_option(parse_logical_date), metavar="YYYY-MM-DD", help="First date."),
-    ],
-    last: Annotated[
-        date | None,
-        typer.Option(
-            "--to",
-            parser=of_option(parse_logical_date),
-            metavar="YYYY-MM-DD",
-            help="Last date; default: the first alone.",
-        ),
-    ] = None,
+    first: Annotated[date, date_option("--from", "First date.")],
+    last: Annotated[date | None, date_option("--to", "Last date; default: the first alone.")] = None,
     mode: Annotated[
         Literal["full", "incremental"], typer.Option(help="All purchases, or those of the last days.")
     ] = "full",

@@ -9,6 +9,7 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster.kind import PAGES_HOST, node_ports
 
 AIRFLOW = f"http://{PAGES_HOST}:8080"
+HISTORY_SERVER = f"http://{PAGES_HOST}:18080"
 TIMEOUT_SECONDS = 5.0
 
 

@@ -94,24 +94,17 @@ def test_the_option_wins_over_the_setting(kept: LocalStore, monkeypatch: pytest.
     assert set(raw_dates(kept)) == {EARLIER, DS, LATER, LATEST}
 
 
-def test_what_failed_attempts_left_goes_after_a_day(kept: LocalStore, warehouse: Warehouse) -> None:
-    leave_behind(warehouse, kept)
-
-    clean_up(hours_later=23)
-    assert is_left(warehouse, kept) == (True, 2)
-    clean_up(hours_later=25)
-    assert is_left(warehouse, kept) == (False, 0)
-
-
-def test_the_setting_says_after_how_many_hours_it_goes(
-    kept: LocalStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("setting", "hours"), [({}, 24), ({"LEFTOVER_RETENTION_HOURS": "2"}, 2)])
+def test_what_failed_attempts_left_goes_after_a_day_or_as_the_setting_says(
+    kept: LocalStore, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], hours: int
 ) -> None:
     leave_behind(warehouse, kept)
-    monkeypatch.setenv("LEFTOVER_RETENTION_HOURS", "2")
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
 
-    clean_up(hours_later=1)
+    clean_up(hours_later=hours - 1)
     assert is_left(warehouse, kept) == (True, 2)
-    clean_up(hours_later=3)
+    clean_up(hours_later=hours + 1)
     assert is_left(warehouse, kept) == (False, 0)
 
 
