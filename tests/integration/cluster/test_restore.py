@@ -1,13 +1,11 @@
 """A restore gives the servers what was backed up or what they had before, whatever goes wrong; on a real API server."""
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from threading import Timer
 from typing import BinaryIO
 
 import pytest
@@ -29,10 +27,22 @@ from pathlib import Path
 from kubernetes import config
 from user_analytics.cluster import accounts, restore, servers, volumes
 volumes.inside_node = list
+servers.POLL_SECONDS = 0.1
 accounts.renew = lambda api: None
 module = importlib.import_module(f"user_analytics.cluster.{sys.argv[3]}")
 setattr(module, sys.argv[4], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
 restore.restore(config.new_client_from_config(sys.argv[1]), Path(sys.argv[2]))
+"""
+# The command as its user starts it: `sys.argv` are kubeconfig and backup. A signal may come while a connection is
+# made, which then is closed by the end of the process alone.
+COMMAND = """
+import sys
+from kubernetes import config
+from user_analytics.cluster import kind, restore, servers, volumes
+volumes.inside_node = list
+servers.POLL_SECONDS = 0.1
+kind.connect = lambda: config.new_client_from_config(sys.argv[1])
+sys.exit(restore.main(sys.argv[2:]))
 """
 
 
@@ -120,27 +130,19 @@ def test_an_api_that_refuses_to_renew_the_accounts_leaves_all_as_before(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_one_that_is_interrupted_leaves_all_as_before_and_says_so(
-    cluster: ServerCluster, backed_up: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+    cluster: ServerCluster, backed_up: Path, number: signal.Signals
 ) -> None:
     cluster.kubelet.servers_are_ready = False
-    timer = Timer(0, lambda: _when_placed(cluster, number))
-    timer.start()
-
-    try:
-        code = restore.main([str(backed_up)])
-    except SystemExit as end:
-        code = int(end.code or 0)
-    timer.join()
-
-    assert code == 128 + number
-    assert all_is_as_before(cluster)
-    assert "Nothing is restored, and the servers have what they had before" in capsys.readouterr().err
-
-
-def _when_placed(cluster: ServerCluster, number: signal.Signals) -> None:
     placed = {f"{name}.old" for name in servers.NAMES}
-    cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL)
-    os.kill(os.getpid(), number)
+    command = [sys.executable, "-c", COMMAND, str(cluster.api.kubeconfig), str(backed_up)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as restoring:
+        cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL)
+        restoring.send_signal(number)
+        _, said = restoring.communicate()
+
+    assert restoring.returncode == 128 + number
+    assert all_is_as_before(cluster)
+    assert "Nothing is restored, and the servers have what they had before" in said
 
 
 def test_pods_that_begin_meanwhile_do_not_keep_the_servers_from_what_they_had(
