@@ -10,6 +10,7 @@ from kubernetes.client import CoreV1Api
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
+from user_analytics.cluster.sole_command import sole_command
 from user_analytics.errors import InputError, UserAnalyticsError
 from user_analytics.lake.bucket import create_bucket
 from user_analytics.lake.store import open_store
@@ -73,7 +74,12 @@ def main(
         say("Neither REVIEWS nor PURCHASES is given: loading the sample")
         reviews, purchases = Path(sample_file("movie_review")), Path(sample_file("user_purchase"))
     try:
-        with connected() as api, cluster_settings(CoreV1Api(api), {"lake", "source"}) as settings:
+        # alone: a cluster-up that sees no purchases yet would put the sample in the place of these
+        with (
+            sole_command("load-data"),
+            connected() as api,
+            cluster_settings(CoreV1Api(api), {"lake", "source"}) as settings,
+        ):
             for line in load_files(settings, reviews, purchases):
                 say(f"Loaded {line}")
     except UserAnalyticsError as error:

@@ -345,7 +345,7 @@ def test_on_a_running_cluster_nothing_is_resumed(cluster: ServerCluster) -> None
 
 def test_before_all_servers_are_installed_there_is_nothing_to_resume(cluster: ServerCluster) -> None:
     cluster.core.delete_namespaced_persistent_volume_claim("data-postgres-0", "user-analytics")
-    cluster.wait(lambda: not servers.have_volumes(cluster.client), seconds=5)
+    cluster.wait(lambda: not servers.have_volumes(cluster.client))
 
     assert restore.resume(cluster.client) == ""
 

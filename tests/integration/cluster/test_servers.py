@@ -87,4 +87,4 @@ def test_before_all_are_installed_they_do_not_have_their_volumes(server_cluster:
     assert servers.have_volumes(server_cluster.client)
 
     server_cluster.core.delete_namespaced_persistent_volume_claim("data-postgres-0", "user-analytics")
-    server_cluster.wait(lambda: not servers.have_volumes(server_cluster.client), seconds=5)
+    server_cluster.wait(lambda: not servers.have_volumes(server_cluster.client))

@@ -9,8 +9,10 @@ from pathlib import Path
 from threading import Timer
 
 import pytest
+import typer
 
 from user_analytics.cluster import backup, down, restore, sole_command, up
+from user_analytics.cluster import load_data as load_data_command
 from user_analytics.cluster.sole_command import sole_command as hold
 from user_analytics.errors import ClusterError
 
@@ -53,6 +55,12 @@ def holder(tmp_path: Path) -> Iterator[Holder]:
     os.kill(child, signal.SIGKILL)
 
 
+def load_data(reviews: Path) -> int:
+    with pytest.raises(typer.Exit) as end:
+        load_data_command.main(reviews=reviews)
+    return end.value.exit_code
+
+
 def test_a_second_command_is_refused_naming_the_first(holder: Holder) -> None:
     with (
         pytest.raises(ClusterError, match=rf"^`make backup` is at work \(process {holder.pid}\) on the cluster: wait"),
@@ -68,8 +76,9 @@ def test_a_second_command_is_refused_naming_the_first(holder: Holder) -> None:
         lambda folder: down.main(),
         lambda folder: backup.main([str(folder / "backup")]),
         lambda folder: restore.main([str(folder / "backup")]),
+        lambda folder: load_data(folder / "reviews.csv"),
     ],
-    ids=["cluster-up", "cluster-down", "backup", "restore"],
+    ids=["cluster-up", "cluster-down", "backup", "restore", "load-data"],
 )
 def test_it_is_refused_before_it_does_anything(
     holder: Holder,
