@@ -6,7 +6,7 @@ from typing import Any
 from user_analytics.cluster import go_programs
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.images import CHECKOUT, REPOSITORY
-from user_analytics.cluster.kind import node_ports
+from user_analytics.cluster.pages import AIRFLOW, CONSOLE, HISTORY_SERVER, address
 from user_analytics.cluster.releases import Release
 from user_analytics.cluster.secrets import SERVERS
 
@@ -38,27 +38,26 @@ def operator_chart() -> Path:
 
 def _values(chart: str) -> dict[str, Any]:
     tag = {name: image.tag() for name, image in workload_images().items()}
-    node_port = node_ports()
     values: dict[str, dict[str, Any]] = {
         "minio": {
             "image": {"tag": tag["minio"]},
             "client": {"image": {"tag": tag["ingest"]}},
-            "console": {"nodePort": node_port[9001]},
+            "console": {"nodePort": CONSOLE},
         },
         "postgres": {"image": {"tag": tag["postgres"]}},
         "bigquery-emulator": {"image": {"tag": tag["bigquery-emulator"]}},
         OPERATOR: {"image": {"tag": tag["spark-operator"]}},
-        "spark-history-server": {"image": {"tag": tag["spark"]}, "nodePort": node_port[18080]},
+        "spark-history-server": {"image": {"tag": tag["spark"]}, "nodePort": HISTORY_SERVER},
         "airflow": {
             "image": {"tag": tag["airflow"]},
-            "apiServer": {"nodePort": node_port[8080]},
+            "apiServer": {"nodePort": AIRFLOW, "baseUrl": address(AIRFLOW)},
             "dags": {
                 "pausedUponCreation": False,
                 "parameters": {
                     "spark": {"image": f"{REPOSITORY}/spark:{tag['spark']}"},
                     "jobs": {"image": f"{REPOSITORY}/ingest:{tag['ingest']}"},
                 },
-                "reportAddress": "http://127.0.0.1:9001/browser/user-analytics/reports%2Fds%3D{ds}%2Findex.html",
+                "reportAddress": address(CONSOLE) + "/browser/user-analytics/reports%2Fds%3D{ds}%2Findex.html",
             },
         },
     }

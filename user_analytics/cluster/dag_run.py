@@ -17,7 +17,7 @@ from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.airflow import AirflowApi, airflow_api
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.pages import AIRFLOW
+from user_analytics.cluster.pages import AIRFLOW, address
 from user_analytics.cluster.report import REPORTS, fetch_report
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
@@ -159,7 +159,7 @@ def _failures(instances: Mapping[str, Mapping[str, Any]], run_id: str) -> Iterat
 
 
 def _page(run_id: str) -> str:
-    return f"{AIRFLOW}/dags/{DAG}/runs/{quote(run_id)}"
+    return f"{address(AIRFLOW)}/dags/{DAG}/runs/{quote(run_id)}"
 
 
 def _path(run_id: str, what: str = "") -> str:

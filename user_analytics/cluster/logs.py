@@ -13,7 +13,7 @@ from kubernetes.client import ApiClient, ApiException, CoreV1Api, CoreV1Event, V
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.pages import AIRFLOW, HISTORY_SERVER
+from user_analytics.cluster.pages import AIRFLOW, HISTORY_SERVER, address
 from user_analytics.cluster.parts import has_failed, pod_problem
 from user_analytics.cluster.runs import runs
 from user_analytics.cluster.secrets import JOBS, SERVERS
@@ -50,7 +50,7 @@ def named(api: ApiClient, name: str, lines: int) -> Iterator[str]:
     if not pods:
         yield "Its pods are gone, and their logs with them."
         if run and run.spark_id:  # only Spark writes an event log
-            yield f"What it did, if it came to its end: {HISTORY_SERVER}/history/{run.spark_id}"
+            yield f"What it did, if it came to its end: {address(HISTORY_SERVER)}/history/{run.spark_id}"
 
 
 def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
@@ -71,7 +71,7 @@ def problems(api: ApiClient, lines: int, now: datetime) -> Iterator[str]:
         still_there = "none of the Jobs and Spark applications that are still there has failed"
         yield f"\nNo server's pod has a problem, and {still_there}."
         # whose stages leave nothing in the cluster
-        yield f"Airflow's tasks: {AIRFLOW}"
+        yield f"Airflow's tasks: {address(AIRFLOW)}"
 
 
 def _not_replaced(pods: Sequence[V1Pod]) -> Iterator[V1Pod]:

@@ -6,10 +6,11 @@ from urllib.parse import urlsplit
 
 from kubernetes.client import CoreV1Api
 
-from user_analytics.cluster.kind import PAGES_HOST, node_ports
+from user_analytics.cluster.kind import CONFIGURATION, PAGES_HOST, node_ports
+from user_analytics.errors import ClusterError
 
-AIRFLOW = f"http://{PAGES_HOST}:8080"
-HISTORY_SERVER = f"http://{PAGES_HOST}:18080"
+# The node's ports of the pages. Which ports of this machine lead there, kind-config.yaml says.
+CONSOLE, HISTORY_SERVER, AIRFLOW = 30901, 30180, 30080
 TIMEOUT_SECONDS = 5.0
 
 
@@ -19,6 +20,14 @@ class Page(NamedTuple):
     service: str
     url: str
     problem: str
+
+
+def address(node_port: int) -> str:
+    """The URL of the page on a port of the node, for this machine. Raises ClusterError when no port leads there."""
+    found = [host_port for host_port, inside in node_ports().items() if inside == node_port]
+    if not found:
+        raise ClusterError(f"{CONFIGURATION.name}: extraPortMappings lack one with containerPort {node_port}")
+    return f"http://{PAGES_HOST}:{found[0]}"
 
 
 def pages(core: CoreV1Api) -> list[Page]:
@@ -31,9 +40,9 @@ def pages(core: CoreV1Api) -> list[Page]:
         if port.node_port
     }
     found = []
-    for host_port, node_port in node_ports().items():
+    for node_port in node_ports().values():
         if service := service_of.get(node_port):
-            url = f"http://{PAGES_HOST}:{host_port}"
+            url = address(node_port)
             found.append(Page(str(service), url, problem(url)))
     return found
 

@@ -76,7 +76,7 @@ def _prerequisites() -> str:
     if taken := kind.taken_ports():
         raise ClusterError(
             f"something else listens where the cluster's pages are to be, on {' and '.join(taken)}: stop it "
-            "(`ss -ltnp` names it), and try again"
+            f"(`ss -ltnp` names it), or give the pages another hostPort in {kind.CONFIGURATION.name}, and try again"
         )
     if not has_image(base_image()):
         gigabytes, folder = min((shutil.disk_usage(each).free >> 30, each) for each in (Path.home(), image_store()))
