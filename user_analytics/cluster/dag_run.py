@@ -1,7 +1,7 @@
 """`make dag-run` and `make backfill`: runs of the DAG for dates, one after the other, each followed to its end.
 
-A run is a deliberate act of a person: it publishes a date also where a later one is published, as the scheduler's
-runs never do.
+A run is a deliberate act of a person: in mode full it publishes a date also where a later one is published, as the
+scheduler's runs never do. What will be published when its turn comes cannot be known when it is asked for.
 """
 
 import time
@@ -29,22 +29,22 @@ from user_analytics.report.reading import read_figures
 from user_analytics.stages import Outcome
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.looker import looker_links
-from user_analytics.warehouse.publications import publications
 
 DAG = "user_analytics_dag"
 POLL_SECONDS = 1.0
 FIRST_DATE = date(2010, 12, 1)  # the DAG's start: Airflow makes no task of an earlier date
 ENDED = {"success", "failed"}
+WITHOUT_FORCE = ", without force: if a later date is published, its publish is refused; then run it again"
 
 
-def run_date(api: AirflowApi, core: CoreV1Api, ds: date, mode: Mode) -> list[Stage]:
+def run_date(api: AirflowApi, ds: date, mode: Mode) -> list[Stage]:
     """Run the DAG for a date to its end; its tasks with their times. Raises ClusterError when it does not succeed."""
     if api.get(f"dags/{DAG}")["is_paused"]:
         raise ClusterError(
             f"{DAG} is paused: switch it on (the web page's Dags, or airflow dags unpause) and try again"
         )
     expected = [task["task_id"] for task in api.get(f"dags/{DAG}/tasks")["tasks"]]
-    run_id = start_run(api, ds, _configuration(core, ds, mode))
+    run_id = start_run(api, ds, mode)
     try:
         follow_run(api, run_id)
     except (KeyboardInterrupt, ClusterError):
@@ -70,50 +70,37 @@ def dates(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
-def _configuration(core: CoreV1Api, ds: date, mode: Mode) -> dict[str, Any]:
-    with cluster_settings(core, {"warehouse"}) as settings, open_warehouse(settings) as warehouse:
-        newest = next(iter(publications(warehouse)), None)
-    if mode == "full" and newest and newest.ds > ds:
-        say(f"{newest.ds} is published; {ds} will be in its place, since it is asked for (force)")
-        return {"mode": mode, "force": True}
-    return {"mode": mode}
-
-
-def start_run(api: AirflowApi, ds: date, configuration: Mapping[str, Any]) -> str:
+def start_run(api: AirflowApi, ds: date, mode: Mode) -> str:
     """Have the date's run begin, from the start; its id. One that does the same and is under way is left to it.
 
+    A run that has ended and was made with other parameters, such as a scheduled one, is replaced, for it keeps them.
     Raises ClusterError when one with other parameters is under way.
     """
+    wanted = {"mode": "full", "force": True} if mode == "full" else {"mode": mode}
     midnight = datetime(ds.year, ds.month, ds.day, tzinfo=UTC).isoformat()
     found = api.get(f"dags/{DAG}/dagRuns", logical_date_gte=midnight, logical_date_lte=midnight)["dag_runs"]
     for run in found:
         run_id: str = run["dag_run_id"]
-        is_same = _does(run, configuration)
+        has = {"mode": "full", "force": False, **(run["conf"] or {})}
+        is_same = has.keys() == {"mode", "force"} and has["mode"] == mode
+        is_forced = has["force"] or not wanted.get("force")
         if run["state"] not in ENDED:
             if not is_same:
-                has, wanted = _given(run["conf"]), _given(configuration)
                 raise ClusterError(
-                    f"{run_id} is under way with other parameters ({has}, not {wanted}): wait for its end, or mark it "
-                    f"as failed, and try again: {_page(run_id)}"
+                    f"{run_id} is under way with other parameters ({_given(run['conf'])}, not {_given(wanted)}): wait "
+                    f"for its end, or mark it as failed, and try again: {_page(run_id)}"
                 )
-            say(f"{run_id} is under way")
+            say(f"{run_id} is under way" + ("" if is_forced else WITHOUT_FORCE))
             return run_id
-        if is_same:
+        if is_same and is_forced:
             api.post(_path(run_id, "clear"), {"dry_run": False})
             say(f"{run_id} begins again")
             return run_id
-        # a run keeps the parameters it was made with
         api.delete(_path(run_id))
         say(f"{run_id} had other parameters, and is replaced")
-    made = api.post(f"dags/{DAG}/dagRuns", {"logical_date": midnight, "conf": configuration})
+    made = api.post(f"dags/{DAG}/dagRuns", {"logical_date": midnight, "conf": wanted})
     say(f"{made['dag_run_id']} begins")
     return str(made["dag_run_id"])
-
-
-def _does(run: Mapping[str, Any], configuration: Mapping[str, Any]) -> bool:
-    has = {"mode": "full", "force": False, **(run["conf"] or {})}
-    others = has.keys() - {"mode", "force"}
-    return not others and has["mode"] == configuration["mode"] and has["force"] >= configuration.get("force", False)
 
 
 def _given(configuration: Mapping[str, Any] | None) -> str:
@@ -193,7 +180,7 @@ def main(
             core = CoreV1Api(client)
             for ds in wanted:
                 with airflow_api(core) as api:  # anew for each: one is signed in for a day at most
-                    stages = run_date(api, core, ds, mode)
+                    stages = run_date(api, ds, mode)
                 say(f"{ds} is done after {time.monotonic() - started:.0f} s")
             print_outcome(_outcome(core, wanted[-1], stages))
     except KeyboardInterrupt:
