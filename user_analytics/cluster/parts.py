@@ -6,9 +6,12 @@ from typing import NamedTuple
 
 from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1PodStatus, V1StatefulSet
 
+from user_analytics.cluster.release_records import newest_revision, workloads
+
 Server = V1StatefulSet | V1Deployment
 INSTANCE = "app.kubernetes.io/instance"
 NOT_INSTALLED = "it is not installed: run `make cluster-up`"
+GONE = "it was deleted: run `make cluster-up`, which makes it again"
 STOPPED = "it is stopped: run `make cluster-up`"
 # Conditions of a node that are bad when they hold.
 PRESSURE = {"MemoryPressure", "DiskPressure", "PIDPressure"}
@@ -66,8 +69,16 @@ def parts(core: CoreV1Api, apps: AppsV1Api, releases: Collection[tuple[str, str]
     stateful_sets = apps.list_stateful_set_for_all_namespaces().items
     deployments = apps.list_deployment_for_all_namespaces().items
     servers: list[Server] = list(chain(stateful_sets, deployments))
-    there = {(_namespace(server), _labels(server).get(INSTANCE)) for server in servers}
-    missing = [Part("/".join(release), NOT_INSTALLED) for release in releases if release not in there]
+    present = {*workloads("StatefulSet", stateful_sets), *workloads("Deployment", deployments)}
+    installed = {(_namespace(server), _labels(server).get(INSTANCE)) for server in servers}
+    missing: list[Part] = []
+    for namespace, name in releases:
+        newest = newest_revision(core, namespace, name)
+        if newest and newest.workloads:
+            gone = newest.workloads - present
+            missing += [Part(f"{workload.namespace}/{workload.name}", GONE) for workload in gone]
+        elif (namespace, name) not in installed:
+            missing.append(Part(f"{namespace}/{name}", NOT_INSTALLED))
     return [_node(core), *sorted(missing + [_part(server, pods) for server in servers])]
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client import CoreV1Api
+from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.images import file_identities
 from user_analytics.cluster.kind import CONTEXT
+from user_analytics.cluster.release_records import CONTENT_LABEL, newest_revision, present_workloads
 from user_analytics.errors import ClusterError
 
-CONTENT_LABEL = "user-analytics-content"
 TIMEOUT = "300s"
 
 
@@ -42,11 +42,13 @@ class Release:
         return json.dumps(self.values, sort_keys=True)
 
 
-def ensure_installed(core: CoreV1Api, release: Release) -> bool:
-    """Install or upgrade unless the deployed release has this content; False when it has. Raises ClusterError."""
-    content = release.content()
-    selector = f"owner=helm,name={release.name},status=deployed,{CONTENT_LABEL}={content}"
-    if core.list_namespaced_secret(release.namespace, label_selector=selector).items:
+def ensure_installed(api: ApiClient, release: Release) -> bool:
+    """Install or upgrade unless the release is there, whole and with this content; False when it is.
+
+    Raises ClusterError.
+    """
+    core, content = CoreV1Api(api), release.content()
+    if _is_installed(api, release, content):
         return False
     _unlock(core, release)
     command = [str(program_file("helm")), "upgrade", "--install", release.name, str(release.chart)]
@@ -61,6 +63,14 @@ def ensure_installed(core: CoreV1Api, release: Release) -> bool:
     if done.returncode != 0:
         raise ClusterError(f"helm cannot install {release.name}:\n{done.stderr.strip()}")
     return True
+
+
+def _is_installed(api: ApiClient, release: Release, content: str) -> bool:
+    # Not any revision that is deployed: one from before stays so when an upgrade fails, whose objects are there
+    newest = newest_revision(CoreV1Api(api), release.namespace, release.name)
+    if newest is None or (newest.status, newest.content) != ("deployed", content):
+        return False
+    return newest.workloads <= present_workloads(AppsV1Api(api))
 
 
 def _unlock(core: CoreV1Api, release: Release) -> None:

@@ -153,7 +153,7 @@ def _sample() -> str:
 def _install(chart: str) -> Step:
     def do() -> str:
         with connected() as api:
-            return "installed" if ensure_installed(CoreV1Api(api), release(chart)) else ""
+            return "installed" if ensure_installed(api, release(chart)) else ""
 
     return Step(chart, do)
 
