@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fixtures.helm import Helm, Object, Rendered, at, containers, pod_spec, task_pods
+from user_analytics.cluster import accounts
 from user_analytics.cluster.secrets import wanted
 
 COMPONENTS = ("airflow-api-server", "airflow-dag-processor", "airflow-scheduler")
@@ -131,6 +132,7 @@ def test_the_migration_is_a_plain_job_and_no_hook_that_would_wait_for_those_that
 
     assert "annotations" not in job["metadata"]
     assert "airflow db migrate" in at(job, f"{POD}.containers.0.command.2")
+    assert accounts.MIGRATION in job["metadata"]["labels"].items()  # a restore knows it by that
 
 
 @pytest.mark.parametrize("values", [{"image": {"tag": "2"}}, {"pools": [{"name": "spark", "slots": 2}]}])

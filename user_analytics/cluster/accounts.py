@@ -1,7 +1,7 @@
-"""The servers' accounts, after a volume came from elsewhere: it holds the passwords of the cluster that it is from."""
+"""What a volume that came from elsewhere holds of the cluster that it is from: passwords, and its Airflow's tables."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from kubernetes.client import ApiClient, BatchV1Api, CoreV1Api, V1DeleteOptions, V1Job, V1ObjectMeta
 from kubernetes.stream import stream
@@ -11,10 +11,15 @@ from user_analytics.cluster.secrets import SERVERS
 from user_analytics.errors import ClusterError
 
 JOB_SECONDS = 120.0
+# As long as an upgrade of the chart has for it.
+MIGRATION_SECONDS = 300.0
 POLL_SECONDS = 1.0
 # A copy of a Job, when it failed or nobody waited for its end.
 KEPT_SECONDS = 3600
 HOOK = "helm.sh/hook"
+# On what is a release's, but for hooks; a copy has none.
+RELEASE = "meta.helm.sh/release-name"
+MIGRATION = ("app.kubernetes.io/component", "migrate")
 ADDED_LABELS = {"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"}
 # Over the server's socket, where its own user needs no password; no command line and no log shows the new one.
 SUPERUSER = r"""
@@ -27,13 +32,17 @@ SQL
 
 
 def renew(api: ApiClient) -> None:
-    """Give every account of the servers the password that the cluster's Secrets hold. Raises ClusterError.
+    """Give every account the password that the cluster's Secrets hold, and Airflow its tables. Raises ClusterError.
 
-    Postgres' superuser first; all others by copies of the Jobs that do it at each upgrade of a chart.
+    Postgres' superuser first; all others by copies of the Jobs that do it at each upgrade of a chart. Last, since it
+    signs in as one of them, a copy of the Job that brings the tables of an older Airflow up to the cluster's.
     """
     _renew_superuser(api)
-    for job in list(_jobs_of_upgrades(BatchV1Api(api))):
-        _run_again(api, job)
+    jobs = BatchV1Api(api).list_namespaced_job(SERVERS).items
+    for job in filter(_is_of_each_upgrade, jobs):
+        _run_again(api, job, JOB_SECONDS)
+    for job in filter(_is_migration, jobs):
+        _run_again(api, job, MIGRATION_SECONDS)
 
 
 def _renew_superuser(api: ApiClient) -> None:
@@ -62,11 +71,14 @@ def _renew_superuser(api: ApiClient) -> None:
         raise ClusterError(f"cannot set the password of Postgres' superuser: {answer.read_stderr().strip()}")
 
 
-def _jobs_of_upgrades(batch: BatchV1Api) -> Iterator[V1Job]:
-    for job in batch.list_namespaced_job(SERVERS).items:
-        hooks = (job.metadata and job.metadata.annotations) or {}
-        if "post-upgrade" in hooks.get(HOOK, ""):
-            yield job
+def _is_of_each_upgrade(job: V1Job) -> bool:
+    annotations = (job.metadata and job.metadata.annotations) or {}
+    return "post-upgrade" in annotations.get(HOOK, "")
+
+
+def _is_migration(job: V1Job) -> bool:
+    annotations = (job.metadata and job.metadata.annotations) or {}
+    return RELEASE in annotations and MIGRATION in ((job.metadata and job.metadata.labels) or {}).items()
 
 
 def copy_of(job: V1Job) -> V1Job:
@@ -84,16 +96,16 @@ def _without_added(labels: Mapping[str, str] | None) -> dict[str, str]:
     return {key: value for key, value in (labels or {}).items() if key not in ADDED_LABELS}
 
 
-def _run_again(api: ApiClient, job: V1Job) -> None:
+def _run_again(api: ApiClient, job: V1Job, seconds: float) -> None:
     """Run a copy: killed at whatever moment, the Job itself is there for the next time."""
     batch = BatchV1Api(api)
     made = batch.create_namespaced_job(SERVERS, copy_of(job)).metadata
     name = str(made and made.name)
-    deadline = time.monotonic() + JOB_SECONDS
+    deadline = time.monotonic() + seconds
     while not (status := batch.read_namespaced_job(name, SERVERS).status) or not status.succeeded:
         if any(condition.type == "Failed" for condition in (status and status.conditions) or []):
             raise ClusterError(f"the Job {name} failed: `make cluster-logs APP={name}` shows why")
         if time.monotonic() > deadline:
-            raise ClusterError(f"the Job {name} does not end after {JOB_SECONDS:.0f} s")
+            raise ClusterError(f"the Job {name} does not end after {seconds:.0f} s")
         time.sleep(POLL_SECONDS)
     batch.delete_namespaced_job(name, SERVERS, body=V1DeleteOptions(propagation_policy="Background"))

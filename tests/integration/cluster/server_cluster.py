@@ -101,8 +101,16 @@ class ServerCluster:
     def make_hook(self, name: str) -> None:
         """A Job that Helm ran after an upgrade."""
         hook = {"helm.sh/hook": "post-install,post-upgrade", "helm.sh/hook-delete-policy": "before-hook-creation"}
-        metadata = {"name": name, "namespace": SERVERS, "annotations": hook, "labels": {"of": name}}
-        template = {"metadata": {"labels": {"of": name}}, "spec": {**POD, "restartPolicy": "Never"}}
+        self._make_job(name, hook, {"of": name})
+
+    def make_migration(self, name: str) -> None:
+        """The Job of Airflow's chart, with what Helm adds to what is a release's."""
+        labels = {"of": name, "app.kubernetes.io/component": "migrate"}
+        self._make_job(name, {"meta.helm.sh/release-name": "airflow"}, labels)
+
+    def _make_job(self, name: str, annotations: dict[str, str], labels: dict[str, str]) -> None:
+        metadata = {"name": name, "namespace": SERVERS, "annotations": annotations, "labels": labels}
+        template = {"metadata": {"labels": labels}, "spec": {**POD, "restartPolicy": "Never"}}
         spec = {"template": template, "backoffLimit": 0}
         self.make({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
 
