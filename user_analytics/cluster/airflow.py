@@ -8,17 +8,20 @@ from typing import Any
 
 import httpx
 from kubernetes.client import CoreV1Api
+from packaging.version import Version
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.forward import forwarded
 from user_analytics.cluster.messages import say
+from user_analytics.cluster.pages import AIRFLOW, address
 from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
 TIMEOUT_SECONDS = 30.0
 # What is not answered, as while the server or its database is replaced, is asked for again for so long.
 RETRY_SECONDS = 60.0
+VERSION_SECONDS = 5.0
 
 
 class AirflowApi:
@@ -77,6 +80,15 @@ class AirflowApi:
         if response.is_error:
             raise ClusterError(f"Airflow refuses {response.request.url.path}: {_problem(response)}")
         return response.json() if response.content else None
+
+
+def airflow_version() -> Version | None:
+    """The version of the Airflow that the cluster runs; None when it does not tell."""
+    try:
+        answer = httpx.get(f"{address(AIRFLOW)}/api/v2/version", timeout=VERSION_SECONDS, trust_env=False)
+        return Version(answer.raise_for_status().json()["version"])
+    except (ClusterError, httpx.HTTPError, ValueError, LookupError, TypeError):
+        return None
 
 
 @contextmanager

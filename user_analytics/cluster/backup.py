@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kubernetes.client import ApiClient
+from packaging.version import Version
 
 from user_analytics import __version__
 from user_analytics.cluster import backup_folder, restore, servers, volumes
+from user_analytics.cluster.airflow import airflow_version
 from user_analytics.cluster.backup_folder import BackedUpVolume, Backup
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
@@ -17,9 +19,10 @@ from user_analytics.cluster.sole_command import sole_command
 from user_analytics.errors import UserAnalyticsError
 
 
-def back_up(folders: Mapping[str, str], to: Path) -> Backup:
+def back_up(folders: Mapping[str, str], to: Path, airflow: Version | None = None) -> Backup:
     """Copy folders of the node, by server, to a prepared folder of this machine, and complete it.
 
+    `airflow` is the version of the one whose database is in Postgres, if it is known.
     Raises ClusterError when one did not come whole; the folder is no backup then.
     """
     copied = {}
@@ -30,7 +33,12 @@ def back_up(folders: Mapping[str, str], to: Path) -> Backup:
             backup_folder.to_disk(file)
         copied[name] = BackedUpVolume(size=size, sha256=sha256)
         say(f"{name}: {size / 1e6:,.1f} MB in {time.monotonic() - started:.0f} s")
-    backup = Backup(made=datetime.now(UTC).replace(microsecond=0), version=__version__, volumes=copied)
+    backup = Backup(
+        made=datetime.now(UTC).replace(microsecond=0),
+        version=__version__,
+        airflow=str(airflow) if airflow else None,
+        volumes=copied,
+    )
     backup_folder.complete(to, backup)
     return backup
 
@@ -59,9 +67,12 @@ def main(arguments: Sequence[str]) -> int:
 def _back_up_servers(api: ApiClient, to: Path) -> None:
     restore.resume(api)
     folders = servers.folders(api)
+    airflow = airflow_version()
+    if airflow is None:
+        say("Airflow does not answer: the backup will not tell its version")
     say(f"Stopping {', '.join(servers.NAMES)}")
     with servers.stopped(api):
-        back_up(folders, to)
+        back_up(folders, to, airflow)
     servers.wait_until_ready(api)
 
 

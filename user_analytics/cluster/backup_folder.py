@@ -9,7 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from packaging.version import Version
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from user_analytics.errors import InputError
 
@@ -18,6 +19,7 @@ UNFINISHED = ".user-analytics-backup.json"
 # There are customers' data in it, and hashes of passwords.
 OWNER_ONLY_FOLDER, OWNER_ONLY_FILE = 0o700, 0o600
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ReleaseVersion = Annotated[str, AfterValidator(lambda text: str(Version(text)))]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 
 
@@ -33,11 +35,16 @@ class BackedUpVolume(_Document):
 
 
 class Backup(_Document):
-    """What a backup holds, by the name of the server whose volume it is."""
+    """What a backup holds, by the name of the server whose volume it is.
+
+    `version` is of the project that made it, `airflow` of the one whose database is in Postgres; None if not known, as
+    in backups made before it was asked for.
+    """
 
     format: Literal[1] = 1
     made: AwareDatetime
     version: str
+    airflow: ReleaseVersion | None = None
     volumes: dict[Name, BackedUpVolume]
 
 

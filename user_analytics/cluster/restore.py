@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Never
 
 from kubernetes.client import ApiClient
+from packaging.version import Version
 
 from user_analytics.cluster import accounts, backup_folder, servers, volumes
+from user_analytics.cluster.airflow import airflow_version
+from user_analytics.cluster.backup_folder import Backup
 from user_analytics.cluster.connection import connected, in_words
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.volumes import State
-from user_analytics.errors import ClusterError, UserAnalyticsError
+from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 
 
 def restore(api: ApiClient, source: Path) -> None:
@@ -103,6 +106,20 @@ def _give_back(api: ApiClient, paths: Sequence[str], reason: BaseException) -> N
     raise ClusterError(f"nothing is restored, and the servers have what they had before: {reason}") from reason
 
 
+def _refuse_newer_airflow(source: Path, backup: Backup) -> None:
+    """Raise InputError for the database of an Airflow that the cluster's cannot run on: there is no way down.
+
+    Where one of the versions is not known, it is the migration that fails, and the servers get back what they had.
+    """
+    runs = airflow_version()
+    if runs and backup.airflow and Version(backup.airflow) > runs:
+        raise InputError(
+            f"{source} holds the database of Airflow {backup.airflow}, and the cluster runs Airflow {runs}, which "
+            f"cannot read it: `make cluster-up` in a checkout with Airflow {backup.airflow} or later (the backup "
+            f"was made by user-analytics {backup.version}), then restore again"
+        )
+
+
 def main(arguments: Sequence[str]) -> int:
     """Restore from the named folder; exit code 1 with a message when it cannot, 2 without a folder."""
     if len(arguments) != 1 or not arguments[0]:
@@ -113,6 +130,7 @@ def main(arguments: Sequence[str]) -> int:
         with sole_command("restore"):
             backup = backup_folder.read(source, servers.NAMES)
             with connected() as api:
+                _refuse_newer_airflow(source, backup)
                 resume(api)
                 say(
                     f"Stopping {', '.join(servers.NAMES)} to replace their data by that of "

@@ -2,8 +2,11 @@
 
 import httpx
 import pytest
+from packaging.version import Version
 
-from user_analytics.cluster.airflow import AirflowApi
+from tests.fixtures.airflow_server import airflow_server
+from user_analytics.cluster import airflow
+from user_analytics.cluster.airflow import AirflowApi, airflow_version
 from user_analytics.errors import ClusterError
 
 
@@ -50,3 +53,25 @@ def test_a_refusal_is_told_in_airflow_s_words() -> None:
 def test_a_refusal_without_words_is_told_by_its_code() -> None:
     with pytest.raises(ClusterError, match="403 Forbidden"):
         api(httpx.Response(403, text="no")).delete("dags/a")
+
+
+def test_the_version_is_the_one_of_the_airflow_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with airflow_server({"version": "3.3.2", "git_version": None}) as address:
+        monkeypatch.setattr(airflow, "address", lambda _: address)
+
+        assert airflow_version() == Version("3.3.2")
+
+
+@pytest.mark.parametrize("answer", [{"detail": "Not Found"}, {"version": "newest"}, ["3.3.2"]])
+def test_what_answers_without_a_version_does_not_tell_it(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    with airflow_server(answer) as address:
+        monkeypatch.setattr(airflow, "address", lambda _: address)
+
+        assert airflow_version() is None
+
+
+def test_an_airflow_that_does_not_answer_does_not_tell_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    with airflow_server({}) as address:
+        monkeypatch.setattr(airflow, "address", lambda _: address)
+
+    assert airflow_version() is None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from user_analytics.cluster import backup, backup_folder, restore, servers, volumes
 from user_analytics.cluster.backup_folder import CONTENTS, UNFINISHED, prepare, read
@@ -43,6 +44,19 @@ def test_a_backup_is_read_as_it_was_written(source: dict[str, str], tmp_path: Pa
     assert abs((datetime.now(UTC) - written.made).total_seconds()) < 60
 
 
+def test_it_tells_which_airflow_its_database_is_of(source: dict[str, str], tmp_path: Path) -> None:
+    prepare(tmp_path / "backup", NAMES)
+    backup.back_up(source, tmp_path / "backup", Version("3.3.2"))
+
+    assert read(tmp_path / "backup", NAMES).airflow == "3.3.2"
+
+
+def test_one_that_was_made_before_it_told_that_is_read(made: Path) -> None:
+    _edit(made, '  "airflow": null,\n', "")
+
+    assert read(made, NAMES).airflow is None
+
+
 def test_its_archives_hold_the_volumes(made: Path, source: dict[str, str]) -> None:
     with backup_folder.archive(made, "postgres").open("rb") as file:
         volumes.receive(source["postgres"], file)
@@ -77,6 +91,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "backup.json is damaged, or of another version: format: ": lambda folder: _edit(
         folder, '"format": 1', '"format": 2'
     ),
+    "another version: airflow: .*Invalid version": lambda folder: _edit(folder, '"airflow": null', '"airflow": "new"'),
     "holds database, minio, not minio, postgres": lambda folder: _edit(folder, '"postgres"', '"database"'),
     "another version: volumes.*: String should match": lambda folder: _edit(folder, '"minio"', '"../minio"'),
 }
