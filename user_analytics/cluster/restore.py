@@ -21,7 +21,7 @@ from user_analytics.cluster.airflow import airflow_version
 from user_analytics.cluster.backup_folder import Backup
 from user_analytics.cluster.connection import connected, in_words
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.sole_command import sole_command
+from user_analytics.cluster.sole_command import at_work, sole_command
 from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 
@@ -45,6 +45,22 @@ def restore(api: ApiClient, source: Path) -> None:
     except BaseException as error:
         _give_back(api, paths, error)
     volumes.settle(paths)
+
+
+def unfinished(api: ApiClient) -> str:
+    """What a restore has not done yet, in words for a person; empty when there is none. Raises ClusterError."""
+    if not servers.have_volumes(api):
+        return ""
+    state = volumes.look(list(servers.folders(api).values()))
+    if state == State.NOTHING:
+        return ""
+    if command := at_work():
+        return f"unfinished: {command}"
+    if state == State.BUSY:
+        return (
+            "unfinished: what one began that was killed goes on in the node. Run `make cluster-up`, which waits for it"
+        )
+    return "unfinished: run `make cluster-up`"
 
 
 def resume(api: ApiClient) -> str:

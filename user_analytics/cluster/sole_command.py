@@ -37,6 +37,18 @@ def sole_command(name: str) -> Iterator[None]:
         lock.truncate(0)
 
 
+def at_work() -> str:
+    """The command that changes the cluster now, and its process; empty when there is none."""
+    try:
+        with lock_file().open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # who wants it meanwhile tries again
+    except FileNotFoundError:
+        return ""
+    except BlockingIOError:
+        return lock_file().read_text() or "another command is at work"
+    return ""
+
+
 def _acquire(lock: IO[str]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while True:

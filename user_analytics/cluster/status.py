@@ -19,9 +19,10 @@ from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
+from user_analytics.cluster.restore import unfinished
 from user_analytics.cluster.runs import Run, history, runs
 from user_analytics.cluster.secrets import SERVERS
-from user_analytics.errors import UserAnalyticsError
+from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
 
@@ -58,9 +59,19 @@ def read_status(api: ApiClient) -> Status:
         pages=pages(core),
         runs=there[: 2 * LAST],
     )
+    add_restore(status, api)
     add_gone(status, there)
     add_publications(status, core)
     return status
+
+
+def add_restore(status: Status, api: ApiClient) -> None:
+    """Add a restore that is not finished to the parts: all servers may run then, on passwords of another cluster."""
+    try:
+        if problem := unfinished(api):
+            status.parts.append(Part("restore", problem))
+    except ClusterError as error:  # as where the volumes are no folders of the node, and no restore can be
+        status.notes.append(f"Whether a restore is unfinished is not known: {error}")
 
 
 def add_gone(status: Status, there: Sequence[Run]) -> None:

@@ -8,7 +8,8 @@
 #   settle FOLDER…    brings whatever was interrupted to an end and leaves the folders alone
 #   state FOLDER…     what there is to settle, in a word: `nothing`; `old`, or received ones, to delete; `placed`, which
 #                     can be undone or settled; `torn`, where some folders may have been replaced and others not
-# The servers are stopped meanwhile, but for `state`, and for `settle` of what is not torn.
+#   look FOLDER…      the state without a wait: `busy` while one of the others is at work on them
+# The servers are stopped meanwhile, but for `state` and `look`, and for `settle` of what is not torn.
 set -euo pipefail
 LOCK_SECONDS=600
 
@@ -75,6 +76,12 @@ state() {
   fi
 }
 
+look() {
+  exec 9<"$(dirname "$1")"
+  # shared: two that look are not in each other's way
+  if flock --shared --nonblock 9; then state "$@"; else echo busy; fi
+}
+
 undo() {
   local folder
   any .new "$@" || all .old "$@" || return 0
@@ -105,7 +112,7 @@ settle() {
 }
 
 case $1 in
-  send) "$@" ;;
+  send | look) "$@" ;;
   receive | place | undo | settle | state)
     # whoever began one may be killed while it goes on here
     exec 9<"$(dirname "$2")"
@@ -116,7 +123,7 @@ case $1 in
     "$@"
     ;;
   *)
-    echo "$1 is none of send, receive, place, undo, settle, state" >&2
+    echo "$1 is none of send, receive, place, undo, settle, state, look" >&2
     exit 2
     ;;
 esac

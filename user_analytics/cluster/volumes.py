@@ -26,6 +26,7 @@ class State(StrEnum):
     OLD = "old"
     PLACED = "placed"
     TORN = "torn"
+    BUSY = "busy"
 
 
 class Archive(NamedTuple):
@@ -89,6 +90,11 @@ def settle(folders: Sequence[str]) -> None:
 def state(folders: Sequence[str]) -> State:
     """What an interrupted restore left to be settled. Raises ClusterError."""
     return State(_do("state", folders).strip())
+
+
+def look(folders: Sequence[str]) -> State:
+    """The state as it is now, BUSY while something is done with the folders; without a wait. Raises ClusterError."""
+    return State(_do("look", folders).strip())
 
 
 def inside_node() -> list[str]:

@@ -124,3 +124,22 @@ def test_commands_may_follow_each_other() -> None:
     for name in ("cluster-up", "backup"):
         with hold(name):
             pass
+
+
+def test_which_command_is_at_work_is_told_without_a_wait(holder: Holder) -> None:
+    assert sole_command.at_work() == f"`make backup` is at work (process {holder.pid})"
+
+
+def test_none_is_at_work_after_one_has_ended_or_was_killed(holder: Holder) -> None:
+    holder.kill()
+
+    assert sole_command.at_work() == ""
+    with hold("backup"):
+        pass
+    assert sole_command.at_work() == ""
+
+
+def test_none_is_at_work_before_there_was_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "new"))
+
+    assert sole_command.at_work() == ""

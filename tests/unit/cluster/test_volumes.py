@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from user_analytics.cluster import volumes
-from user_analytics.cluster.volumes import SCRIPT, State, place, receive, send, settle, state, undo
+from user_analytics.cluster.volumes import SCRIPT, State, look, place, receive, send, settle, state, undo
 from user_analytics.errors import ClusterError
 
 
@@ -297,6 +297,18 @@ def test_volumes_are_left_alone_until_what_is_going_on_has_ended(pair: Pair) -> 
             fcntl.flock(lock, fcntl.LOCK_UN)
         assert placing.returncode == 0
     assert pair.contents() == ["new", "new"]
+
+
+def test_a_look_does_not_wait_for_what_is_going_on(pair: Pair) -> None:
+    with going_on(pair):
+        assert look(pair.folders) == State.BUSY
+    assert look(pair.folders) == state(pair.folders) == State.OLD
+
+
+def test_two_that_look_are_not_in_each_others_way(pair: Pair) -> None:
+    with going_on(pair) as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        assert look(pair.folders) == State.OLD
 
 
 def test_what_does_not_end_is_told(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
