@@ -2,6 +2,7 @@
 Deletes what nobody needs any more: files that no manifest names and staging tables that failed attempts left, once they
 are a day old or as the parameter `leftover_retention_hours` of `clean-up` says, and with its parameter
 `raw_retention_days` raw data that is older; never that of dates that published rows come from, or of the latest.
+The logs of all DAGs' tasks go from the lake after 90 days, or as its parameter `airflow_log_retention_days` says.
 
 Finished Spark applications need no task: each goes from the cluster when its `time_to_live_seconds` are over.
 """

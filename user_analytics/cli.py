@@ -28,7 +28,7 @@ from user_analytics.lake.store import Store, open_store
 from user_analytics.logical_date import DateOrLatestInvoiceDay, date_option, parse_date
 from user_analytics.logs import configure_logging, logs_are_json
 from user_analytics.mode import Mode
-from user_analytics.settings import Settings, load_log_format, load_settings
+from user_analytics.settings import MAX_RETENTION_DAYS, MAX_RETENTION_HOURS, Settings, load_log_format, load_settings
 
 if TYPE_CHECKING:
     from user_analytics.warehouse.client import Rows, Warehouse
@@ -391,23 +391,33 @@ def clean_up_command(
         int | None,
         typer.Option(
             min=1,
-            max=36500,
+            max=MAX_RETENTION_DAYS,
             metavar="DAYS",
             help="Also delete raw data this old that is not published; default: RAW_RETENTION_DAYS or never.",
+        ),
+    ] = None,
+    airflow_log_retention_days: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_RETENTION_DAYS,
+            metavar="DAYS",
+            help="How old the logs of Airflow's tasks have to be; default: AIRFLOW_LOG_RETENTION_DAYS.",
         ),
     ] = None,
     leftover_retention_hours: Annotated[
         int | None,
         typer.Option(
             min=1,
-            max=876000,
+            max=MAX_RETENTION_HOURS,
             metavar="HOURS",
             help="How old what failed attempts left has to be, longer than any run takes; "
             "default: LEFTOVER_RETENTION_HOURS.",
         ),
     ] = None,
 ) -> None:
-    """Delete what no manifest names and what failed attempts left, once it is old enough."""
+    """Delete what no manifest names, what failed attempts left, and Airflow's logs, once it is old enough."""
+    from user_analytics.lake.airflow_logs import remove_old_airflow_logs
     from user_analytics.lake.clean_up import clean_up
     from user_analytics.lake.raw_retention import remove_old_raw
     from user_analytics.warehouse.publications import dates_in_use, publications
@@ -420,6 +430,8 @@ def clean_up_command(
             remove_old_raw(store, now, timedelta(days=days), lambda: dates_in_use(publications(warehouse)))
         leftovers_until = now - timedelta(hours=leftover_retention_hours or settings.leftover_retention_hours)
         clean_up(store, leftovers_until)
+        logs_days = airflow_log_retention_days or settings.airflow_log_retention_days
+        remove_old_airflow_logs(store, now - timedelta(days=logs_days))
         remove_old_staging(warehouse, leftovers_until)
 
 

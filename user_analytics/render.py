@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from user_analytics import __version__
 from user_analytics.errors import SettingsError
 from user_analytics.mode import Mode
-from user_analytics.settings import Address, HostAndPort
+from user_analytics.settings import Address, HostAndPort, RetentionDays, RetentionHours
 
 PACKAGE = Path(__file__).resolve().parent
 REGISTRY = "localhost/user-analytics"
@@ -226,12 +226,17 @@ class LookerLink(JobParameters):
 
 
 class CleanUp(JobParameters):
-    """Delete what no manifest names, what failed attempts left, and raw data that was kept long enough."""
+    """Delete what no manifest names, what failed attempts left, and raw data and logs that were kept long enough."""
 
-    raw_retention_days: Annotated[int, Field(ge=1, le=36500)] | None = Field(
+    raw_retention_days: RetentionDays | None = Field(
         None, description="days after which it deletes raw data that is not published; unset = never"
     )
-    leftover_retention_hours: Annotated[int, Field(ge=1, le=876000)] | None = Field(
+    airflow_log_retention_days: RetentionDays | None = Field(
+        None,
+        description="days after which it deletes the logs of Airflow's tasks; "
+        "unset = AIRFLOW_LOG_RETENTION_DAYS' default",
+    )
+    leftover_retention_hours: RetentionHours | None = Field(
         None,
         description="hours after which it deletes what failed attempts left, longer than any run takes; "
         "unset = LEFTOVER_RETENTION_HOURS' default",

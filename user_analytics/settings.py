@@ -60,6 +60,12 @@ def _lake(value: str) -> str:
     return value
 
 
+# A century: from any day of today's calendar there is a date so long ago.
+MAX_RETENTION_DAYS = 36_500
+MAX_RETENTION_HOURS = 24 * MAX_RETENTION_DAYS
+
+RetentionDays = Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)]
+RetentionHours = Annotated[int, Field(ge=1, le=MAX_RETENTION_HOURS)]
 Address = Annotated[str, AfterValidator(_address)]
 HostAndPort = Annotated[str, AfterValidator(_host_and_port)]
 
@@ -129,16 +135,15 @@ class Settings(LogSettings):
         Decimal("0.01"), ge=0, le=1, description="share of quarantined source rows above which publishing stops"
     )
     lookback_days: int = Field(3, ge=0, le=3660, description="days before the date that an incremental run reads again")
-    raw_retention_days: int | None = Field(
+    raw_retention_days: RetentionDays | None = Field(
         None,
-        ge=1,
-        le=36500,
         description="days after which clean-up deletes raw data that is not published; unset = never",
     )
-    leftover_retention_hours: int = Field(
+    airflow_log_retention_days: RetentionDays = Field(
+        90, description="days after which clean-up deletes the logs of Airflow's tasks (`airflow-logs/` in the lake)"
+    )
+    leftover_retention_hours: RetentionHours = Field(
         24,
-        ge=1,
-        le=876000,
         description="hours after which clean-up deletes what failed attempts left; has to be longer than any run takes",
     )
     connect_timeout_seconds: float = Field(

@@ -10,6 +10,8 @@ import pytest
 from tests.fixtures.helm import Helm, Object, Rendered, at, containers, pod_spec, task_pods
 from user_analytics.cluster import accounts
 from user_analytics.cluster.secrets import wanted
+from user_analytics.lake.keys import AIRFLOW_LOGS
+from user_analytics.render import check
 
 COMPONENTS = ("airflow-api-server", "airflow-dag-processor", "airflow-scheduler")
 POD = "spec.template.spec"
@@ -179,6 +181,12 @@ def test_logs_go_to_the_lake(helm: Helm) -> None:
     assert logging.getboolean("remote_logging")
     assert logging["remote_base_log_folder"] == "s3://mine/logs"
     assert logging["remote_log_conn_id"] == "minio_conn"
+
+
+def test_logs_go_to_where_the_clean_up_deletes_old_ones(helm: Helm) -> None:
+    folder = settings(helm.template("airflow"))["logging"]["remote_base_log_folder"]
+
+    assert folder.removeprefix(f"{check('clean-up', {}).lake_url}/") + "/" == AIRFLOW_LOGS
 
 
 def test_metrics_go_to_statsd_only_where_it_is_named(helm: Helm) -> None:

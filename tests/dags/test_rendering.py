@@ -27,7 +27,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "jobs": {"image": "registry/ingest:1", "node_selector": {"disk": "ssd"}},
     "movie-review": {"executor_memory": "2g"},
     "publish": {"max_quarantine_ratio": "0.5"},
-    "clean-up": {"raw_retention_days": 90, "leftover_retention_hours": 48},
+    "clean-up": {"raw_retention_days": 90, "leftover_retention_hours": 48, "airflow_log_retention_days": 30},
 }
 
 

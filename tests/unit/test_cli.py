@@ -244,8 +244,9 @@ def test_a_model_that_was_put_into_the_lake_judges_under_the_version_that_is_pri
     assert scored.stdout.splitlines()[1].endswith(",true")
 
 
-def test_a_retention_beyond_what_a_date_can_be_is_wrong_usage() -> None:
-    result = CliRunner().invoke(cli.app, ["clean-up", "--raw-retention-days", "36501"], env={"COLUMNS": "400"})
+@pytest.mark.parametrize("option", ["--raw-retention-days", "--airflow-log-retention-days"])
+def test_a_retention_beyond_what_a_date_can_be_is_wrong_usage(option: str) -> None:
+    result = CliRunner().invoke(cli.app, ["clean-up", option, "36501"], env={"COLUMNS": "400"})
 
     assert result.exit_code == 2
-    assert "--raw-retention-days': Input should be less than or equal to 36500" in result.stderr
+    assert f"{option}': Input should be less than or equal to 36500" in result.stderr

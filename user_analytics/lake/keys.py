@@ -8,6 +8,7 @@ from uuid import UUID
 
 MANIFEST = "_manifest.json"
 SPARK_EVENTS = "spark-events/"
+AIRFLOW_LOGS = "airflow-logs/"  # logs.remoteFolder of charts/airflow
 RAW, STAGING, QUARANTINE, MODELS = "raw/", "staging/", "quarantine/", "models/sentiment/"
 
 

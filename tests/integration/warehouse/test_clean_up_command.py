@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from tests.fixtures.warehouse import DS, Purchase, Review, ingest, prepare, stage
-from user_analytics.lake.keys import raw_part
+from user_analytics.lake.keys import AIRFLOW_LOGS, raw_part
 from user_analytics.lake.local_store import LocalStore
 from user_analytics.lake.manifest import raw_dates
 from user_analytics.settings import Settings
@@ -17,6 +17,7 @@ from user_analytics.warehouse.publish import publish
 
 EARLIER, LATER, LATEST = date(2010, 12, 7), date(2010, 12, 9), date(2010, 12, 10)
 LEFT = raw_part("user_purchase", LATEST, uuid4(), 1)
+AIRFLOW_LOG = f"{AIRFLOW_LOGS}dag_id=user_analytics_dag/run_id=a/task_id=publish/attempt=1.log"
 
 
 @pytest.fixture
@@ -117,3 +118,26 @@ def test_the_option_wins_over_that_setting_too(
     clean_up("--leftover-retention-hours", "4", hours_later=3)
 
     assert is_left(warehouse, kept) == (True, 2)
+
+
+@pytest.mark.parametrize(("setting", "days"), [({}, 90), ({"AIRFLOW_LOG_RETENTION_DAYS": "30"}, 30)])
+def test_airflow_s_logs_go_after_90_days_or_as_the_setting_says(
+    kept: LocalStore, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str], days: int
+) -> None:
+    kept.put(AIRFLOW_LOG, b"a line")
+    for name, value in setting.items():
+        monkeypatch.setenv(name, value)
+
+    clean_up(hours_later=days * 24 - 1)
+    assert kept.get(AIRFLOW_LOG) is not None
+    clean_up(hours_later=days * 24 + 1)
+    assert kept.get(AIRFLOW_LOG) is None
+
+
+def test_the_option_wins_over_the_setting_of_airflow_s_logs(kept: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.put(AIRFLOW_LOG, b"a line")
+    monkeypatch.setenv("AIRFLOW_LOG_RETENTION_DAYS", "1")
+
+    clean_up("--airflow-log-retention-days", "2", hours_later=25)
+
+    assert kept.get(AIRFLOW_LOG) is not None

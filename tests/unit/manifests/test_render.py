@@ -175,9 +175,10 @@ def test_a_malformed_value_is_refused_by_name(name: str, value: str) -> None:
         render("movie-review", DS, {name: value})
 
 
-def test_a_retention_beyond_what_a_date_can_be_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"raw_retention_days: .* less than or equal to 36500"):
-        render("clean-up", DS, {"raw_retention_days": "36501"})
+@pytest.mark.parametrize("name", ["raw_retention_days", "airflow_log_retention_days"])
+def test_a_retention_beyond_what_a_date_can_be_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}: .* less than or equal to 36500"):
+        render("clean-up", DS, {name: "36501"})
 
 
 def test_leftovers_stay_for_an_hour_at_least() -> None:
@@ -186,10 +187,11 @@ def test_leftovers_stay_for_an_hour_at_least() -> None:
 
 
 def test_the_clean_up_is_told_the_retentions_that_are_set() -> None:
-    given = {"raw_retention_days": "90", "leftover_retention_hours": "48"}
+    given = {"raw_retention_days": "90", "leftover_retention_hours": "48", "airflow_log_retention_days": "30"}
     [container] = yaml.safe_load(render("clean-up", DS, given))["spec"]["template"]["spec"]["containers"]
 
-    assert container["args"] == ["clean-up", "--raw-retention-days", "90", "--leftover-retention-hours", "48"]
+    told = "--raw-retention-days 90 --leftover-retention-hours 48 --airflow-log-retention-days 30"
+    assert container["args"] == ["clean-up", *told.split()]
 
 
 def test_executors_that_end_below_their_start_are_refused() -> None:
