@@ -1,6 +1,7 @@
 """What CI runs: each step once, the cluster and the fence gone whatever becomes of the tests on them."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -73,7 +74,7 @@ def test_all_steps_run_and_the_summary_tells_what_each_ran(ci: Ci) -> None:
     assert ci.calls() == [*BEFORE, "fence up", "e2e", *CLEARED]
     summary = said[said.index("step ") :].splitlines()
     assert [line.split()[1] for line in summary[1:]] == [*BEFORE, "e2e", "cluster-down"]
-    assert summary[-2].endswith("0.0  3 passed in 1.00s")
+    assert summary[-2].endswith("  3 passed in 1.00s")
 
 
 def test_a_step_that_fails_ends_it_with_its_exit_code(ci: Ci) -> None:
@@ -90,7 +91,7 @@ def test_tests_that_fail_on_the_cluster_leave_its_state_in_the_output_and_nothin
     assert code == 2
     assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
     assert said.index("== make cluster-status") < said.index("== make cluster-down")
-    assert "make e2e                  0.0  exit code 2: 3 passed in 1.00s" in said
+    assert re.search(r"make e2e +\d+\.\d  exit code 2: 3 passed in 1\.00s", said)
 
 
 def test_a_cluster_that_does_not_go_is_a_failure_and_the_fence_is_removed_all_the_same(ci: Ci) -> None:
@@ -108,11 +109,11 @@ def test_interrupted_it_stops_the_tests_and_clears_up(ci: Ci, number: signal.Sig
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
 
     assert process.returncode == code
     assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
-    assert f"make e2e                  0.0  exit code {code}" in said
+    assert re.search(rf"make e2e +\d+\.\d  exit code {code}", said)
 
 
 def test_a_machine_with_too_little_disk_is_told_so_in_one_line(ci: Ci) -> None:

@@ -10,7 +10,7 @@ from user_analytics.cluster.secrets import JOBS
 
 DAG, CLEAN_UP = "user_analytics_dag", "user_analytics_clean_up_dag"
 ENDED = {"success", "failed"}
-LOG_SECONDS = 30
+LOG_SECONDS = 120
 
 
 class Dag:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from user_analytics.cluster.engine import engine, run
 
-CLEAN_UP_SECONDS = 10
+CLEAN_UP_SECONDS = 60
 # CNI's own, not ours: made with the first container that needs them, shared by all, and never removed.
 SHARED_MOUNTS = {"/run/netns"}
 SHARED_CHAIN = r"CNI-(?:ADMIN|FORWARD|HOSTPORT-(?:DNAT|MASQ|SETMARK))"

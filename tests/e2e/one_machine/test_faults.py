@@ -142,7 +142,9 @@ class SmallDisk(CommandLine):
     def __init__(self, folder: Path, megabytes: int) -> None:
         super().__init__(folder)
         self.run_dir.mkdir()
-        mount = f"mount -t tmpfs -o size={megabytes}m,mode=755 none {self.run_dir} && echo mounted && exec sleep 600"
+        mount = (
+            f"mount -t tmpfs -o size={megabytes}m,mode=755 none {self.run_dir} && echo mounted && exec sleep infinity"
+        )
         self.holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", mount], stdout=subprocess.PIPE, text=True)
         assert self.holder.stdout is not None
         assert self.holder.stdout.readline() == "mounted\n"

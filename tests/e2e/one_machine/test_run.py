@@ -189,7 +189,7 @@ def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine,
     assert ended.startswith("movie_review: stopped")
     log = command_line.run_dir / "logs" / "emulator.log"
     assert f"the BigQuery emulator ended with exit code 137 (its log: {log})" in said
-    assert seconds < 20
+    assert seconds < 60
     assert_nothing_runs(command_line)
     assert command_line.views() == completed.views
 

@@ -136,7 +136,7 @@ def test_one_that_is_interrupted_leaves_all_as_before_and_says_so(
     placed = {f"{name}.old" for name in servers.NAMES}
     command = [sys.executable, "-c", COMMAND, str(cluster.api.kubeconfig), str(backed_up)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as restoring:
-        cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL)
+        cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL, seconds=120)
         restoring.send_signal(number)
         _, said = restoring.communicate()
 

@@ -45,7 +45,7 @@ def test_one_that_does_not_stop_is_named_and_all_run_on(
     _keep_pod(server_cluster, ["user-analytics.test/kept"])
 
     try:
-        with pytest.raises(ClusterError, match="postgres does not stop"), stopped(server_cluster.client):
+        with pytest.raises(ClusterError, match="minio does not stop"), stopped(server_cluster.client):
             pytest.fail("they are not stopped")
     finally:
         _keep_pod(server_cluster, None)
@@ -53,7 +53,7 @@ def test_one_that_does_not_stop_is_named_and_all_run_on(
 
 
 def _keep_pod(cluster: ServerCluster, finalizers: list[str] | None) -> None:
-    cluster.core.patch_namespaced_pod("postgres-0", "user-analytics", {"metadata": {"finalizers": finalizers}})
+    cluster.core.patch_namespaced_pod("minio-0", "user-analytics", {"metadata": {"finalizers": finalizers}})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -71,6 +71,7 @@ def test_one_that_does_not_become_ready_is_named_with_the_reason(
     server_cluster.kubelet.servers_are_ready = False
     with stopped(server_cluster.client):
         pass
+    server_cluster.wait(lambda: "minio-0" in server_cluster.pods())
 
     with pytest.raises(ClusterError, match=r"minio does not become ready: it is starting$"):
         wait_until_ready(server_cluster.client)

@@ -15,8 +15,9 @@ import psutil
 import psycopg2
 import pytest
 
+from tests.fixtures.ports import free_port
 from user_analytics.embedded.postgres import PostgresServer, embedded_binaries, remove_data
-from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
+from user_analytics.embedded.processes import recorded_processes, stop_leftovers
 from user_analytics.errors import StackError
 from user_analytics.settings import load_settings
 
@@ -46,7 +47,7 @@ def pid_of(run_dir: Path) -> int:
 
 
 def wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline
         time.sleep(0.05)

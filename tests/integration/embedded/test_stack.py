@@ -14,10 +14,11 @@ from threading import Timer
 import psutil
 import pytest
 
+from tests.fixtures.ports import free_port
 from user_analytics.embedded import remove as removal
 from user_analytics.embedded import stack
 from user_analytics.embedded.postgres import remove_data
-from user_analytics.embedded.processes import free_port, recorded_processes, stop_leftovers
+from user_analytics.embedded.processes import recorded_processes, stop_leftovers
 from user_analytics.embedded.stack import Part, embedded_stack, locked
 from user_analytics.embedded.warehouse import EmulatorServer
 from user_analytics.errors import InputError, ServerDied, StackError, StageFailed

@@ -192,6 +192,13 @@ def test_a_temporary_table_made_before_the_transaction_is_visible_in_it(client: 
     assert rows(client, f"SELECT MAX(n) FROM {dataset}.a") == [(4,)]
 
 
+def let_it_delete(client: bigquery.Client, job_id: str) -> None:
+    """Have a script that is under way delete: milliseconds, if the emulator comes to it between its other requests."""
+    for _ in range(20):
+        assert is_running(client, job_id)
+    time.sleep(1)
+
+
 def never_ending(dataset: str) -> str:
     """A script that has deleted and does not come to insert."""
     return "DECLARE turn INT64 DEFAULT 0;" + replace_pair(dataset, generation=1, size=5, between=NEVER_ENDING)
@@ -203,7 +210,7 @@ def test_uncommitted_changes_are_invisible_to_everybody_else(
     make_pair(private_client, private_dataset)
 
     with background(connect(private_emulator), never_ending(private_dataset), f"open-{private_dataset}"):
-        time.sleep(0.5)  # the deletes take milliseconds
+        let_it_delete(private_client, f"open-{private_dataset}")
 
         assert rows(private_client, PAIR.format(private_dataset)) == [(0, 0, 3)]
         listed = private_client.list_rows(private_client.get_table(f"{private_dataset}.a"))
@@ -217,7 +224,7 @@ def test_a_transaction_killed_between_delete_and_insert_never_happened(
     make_pair(private_client, private_dataset)
     job_id = f"killed-{private_dataset}"
     with background(connect(private_emulator), never_ending(private_dataset), job_id):
-        time.sleep(0.5)  # the deletes take milliseconds
+        let_it_delete(private_client, job_id)
 
         private_emulator.kill()
 
@@ -264,7 +271,7 @@ def test_a_transaction_that_changes_the_rows_of_an_open_one_is_refused_at_once(
     make_pair(private_client, private_dataset)
     table = rf"table .*:{private_dataset}\.a"
     with background(connect(private_emulator), never_ending(private_dataset), f"first-{private_dataset}"):
-        time.sleep(0.5)  # the deletes take milliseconds
+        let_it_delete(private_client, f"first-{private_dataset}")
 
         with pytest.raises(
             BadRequest, match=f"Transaction is aborted due to concurrent update against {table}"

@@ -108,7 +108,7 @@ def test_many_streams_can_be_open_while_they_are_finalized(
     writer: BigQueryWriteClient, client: bigquery.Client, dataset: str, table: str
 ) -> None:
     streams = [create_stream(writer, table) for _ in range(MORE_THAN_DEFAULT_THREADS)]
-    all_appended = threading.Barrier(len(streams), timeout=30)
+    all_appended = threading.Barrier(len(streams), timeout=60)
 
     def append(number: int) -> None:
         finalized = threading.Event()
@@ -121,7 +121,7 @@ def test_many_streams_can_be_open_while_they_are_finalized(
         next(connection)
         try:
             all_appended.wait()
-            writer.finalize_write_stream(name=streams[number], timeout=30)
+            writer.finalize_write_stream(name=streams[number], timeout=60)
         finally:
             finalized.set()
         assert list(connection) == []

@@ -19,11 +19,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from tests.fixtures.ports import free_port
 from tests.fixtures.postgres import SourceDatabase, new_database, on_both_servers
 from tests.fixtures.programs import peak_megabytes
 from user_analytics import __version__
 from user_analytics.embedded.postgres import PostgresServer
-from user_analytics.embedded.processes import free_port
 from user_analytics.errors import InputError, LakeError, ManifestMissing, SettingsError, Unreachable
 from user_analytics.ingest import parts, purchases
 from user_analytics.ingest.purchases import SCHEMA, ingest_purchases
@@ -583,7 +583,9 @@ def test_a_text_that_is_not_utf_8_is_an_error(server: str, request: pytest.Fixtu
 
 @on_both_servers
 def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(source: SourceDatabase, store: LocalStore) -> None:
-    settings = source.settings.model_copy(update={"source_password": SecretStr("wrong-secret")})
+    settings = source.settings.model_copy(
+        update={"source_password": SecretStr("wrong-secret"), "connect_timeout_seconds": 60}
+    )
     began = time.monotonic()
 
     message = refuse(
@@ -591,16 +593,16 @@ def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(source: Sour
     )
 
     assert "wrong-secret" not in message
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_missing_password_is_an_error_at_once(source: SourceDatabase, store: LocalStore) -> None:
-    settings = source.settings.model_copy(update={"source_password": None})
+    settings = source.settings.model_copy(update={"source_password": None, "connect_timeout_seconds": 60})
     began = time.monotonic()
 
     refuse(settings, store, InputError, r"127.0.0.1:\d+ refused .*no password supplied; check .*SOURCE_PASSWORD")
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_a_missing_database_is_an_error_at_once(source: SourceDatabase, store: LocalStore) -> None:
@@ -714,7 +716,7 @@ def test_a_table_being_replaced_is_read_as_it_is_afterwards(source: SourceDataba
                 "insert into retail.user_purchase values ('1', '1', 'after', 1, timestamp '2010-12-08', 1, 1, 'c')"
             )
             extract.start()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while not source.execute("select 1 from pg_locks where not granted"):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

@@ -13,7 +13,7 @@ from user_analytics.lake.store import Store
 
 DS = date(2010, 12, 8)
 NOW = datetime.now(UTC)
-BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(days=1)
 
 
 def put(lake: Store, key: str) -> DataFile:

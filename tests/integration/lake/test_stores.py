@@ -24,7 +24,7 @@ from minio import Minio
 from pydantic import SecretStr
 
 from tests.fixtures.minio import MinioServer
-from user_analytics.embedded.processes import free_port
+from tests.fixtures.ports import free_port
 from user_analytics.errors import LakeError, SettingsError, Unreachable
 from user_analytics.lake import keys
 from user_analytics.lake.bucket import create_bucket

@@ -91,7 +91,7 @@ def kill_in_slow_statement(warehouse: Warehouse, emulator: Emulator, store: Loca
 
 def busy(emulator: Emulator) -> bool:
     """Whether the emulator, which does one statement at a time, lets everyone else wait for seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.rest_port, timeout=4)
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.rest_port, timeout=10)
     try:
         connection.request("GET", "/readyz")
         connection.getresponse().read()

@@ -19,7 +19,7 @@ from user_analytics.cluster.runs import KINDS, Run
 from user_analytics.cluster.secrets import JOBS
 from user_analytics.errors import ClusterError
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(60, func_only=True)  # a fixture may start an API server
 JOB, APPLICATION = "publish-abcde", "movie-review-abcde"
 PODS = {
     "Job": pod(f"{JOB}-1", **{"batch.kubernetes.io__job-name": JOB}),

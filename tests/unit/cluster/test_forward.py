@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.fixtures.ports import free_port
 from user_analytics.cluster import forward
 from user_analytics.cluster.forward import HOST, forwarded, kubectl, listening
 from user_analytics.cluster.go_programs import program_file
-from user_analytics.embedded.processes import free_port
 from user_analytics.errors import ClusterError
 
 # Answers each connection with its process id.
@@ -41,7 +41,7 @@ def answering_pid(port: int) -> int | None:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.05)
