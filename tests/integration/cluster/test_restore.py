@@ -1,18 +1,24 @@
 """A restore gives the servers what was backed up or what they had before, whatever goes wrong; on a real API server."""
 
+import fcntl
+import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from tests.fixtures.airflow_server import airflow_server
 from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.integration.cluster.server_cluster import ServerCluster
-from user_analytics.cluster import accounts, backup, backup_folder, connection, kind, restore, servers, volumes
+from user_analytics.cluster import accounts, airflow, backup, backup_folder, connection, kind, restore, servers, volumes
+from user_analytics.cluster.parts import Part
+from user_analytics.cluster.sole_command import sole_command
+from user_analytics.cluster.status import Status, add_restore
 from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError
 
@@ -38,7 +44,8 @@ restore.restore(config.new_client_from_config(sys.argv[1]), Path(sys.argv[2]))
 COMMAND = """
 import sys
 from kubernetes import config
-from user_analytics.cluster import kind, restore, servers, volumes
+from user_analytics.cluster import airflow, kind, restore, servers, volumes
+airflow.address = lambda _: "http://127.0.0.1:1"
 volumes.inside_node = list
 servers.POLL_SECONDS = 0.1
 kind.connect = lambda: config.new_client_from_config(sys.argv[1])
@@ -61,8 +68,9 @@ def cluster(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> ServerCluster:
-    """The cluster that the commands find, for one who has a home of their own."""
+    """The cluster that the commands find, for one who has a home of their own. Its Airflow does not answer."""
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(airflow, "address", lambda _: "http://127.0.0.1:1")
     monkeypatch.setattr(kind, "connect", kubernetes_controllers.client)
     return server_cluster
 
@@ -103,6 +111,50 @@ def test_the_servers_have_what_was_backed_up_with_the_passwords_of_their_cluster
     assert all_is_restored(cluster)
     assert len(renewed) == 1
     assert not set(cluster.pods().values()) & set(before.values())
+
+
+@pytest.fixture
+def airflow_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The version of the cluster's Airflow, which answers."""
+    with airflow_server({"version": "3.9.2"}) as address:
+        monkeypatch.setattr(airflow, "address", lambda _: address)
+        yield "3.9.2"
+
+
+def write_airflow(folder: Path, version: str) -> None:
+    """Make a backup one of another Airflow."""
+    file = folder / backup_folder.CONTENTS
+    file.write_text(file.read_text().replace('"airflow": null', f'"airflow": "{version}"'))
+
+
+def test_the_database_of_a_newer_airflow_is_refused_before_anything_is_stopped(
+    cluster: ServerCluster, backed_up: Path, airflow_runs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = cluster.pods()
+    write_airflow(backed_up, "3.10.0")
+
+    assert restore.main([str(backed_up)]) == 1
+
+    said = capsys.readouterr().err
+    assert f"holds the database of Airflow 3.10.0, and the cluster runs Airflow {airflow_runs}, which cannot" in said
+    assert cluster.pods() == before
+    assert all_is_as_before(cluster)
+
+
+@pytest.mark.parametrize("version", ["3.9.2", "3.2.10"])
+def test_the_database_of_the_same_or_an_older_airflow_is_restored(
+    cluster: ServerCluster, backed_up: Path, airflow_runs: str, renewed: list[object], version: str
+) -> None:
+    write_airflow(backed_up, version)
+
+    assert restore.main([str(backed_up)]) == 0
+    assert all_is_restored(cluster)
+
+
+def test_a_backup_tells_which_airflow_runs(cluster: ServerCluster, airflow_runs: str, tmp_path: Path) -> None:
+    assert backup.main([str(tmp_path / "backup")]) == 0
+
+    assert backup_folder.read(tmp_path / "backup", servers.NAMES).airflow == airflow_runs
 
 
 def test_on_data_on_which_they_do_not_run_they_get_theirs_back(
@@ -372,3 +424,62 @@ def test_a_backup_is_made_while_no_server_runs(
 def test_a_refusal_by_the_api_is_told_in_words(cluster: ServerCluster) -> None:
     with pytest.raises(ClusterError, match=r'the cluster refuses: .* "none" not found$'), connection.in_words():
         cluster.apps.read_namespaced_stateful_set("none", "user-analytics")
+
+
+def status_of_restore(cluster: ServerCluster) -> Status:
+    """What `make cluster-status` says of restores."""
+    status = Status(parts=[], pages=[], runs=[])
+    add_restore(status, cluster.client)
+    return status
+
+
+def test_the_status_tells_one_that_is_not_finished_though_all_servers_run(
+    cluster: ServerCluster, backed_up: Path, renewed: list[object]
+) -> None:
+    assert status_of_restore(cluster).parts == []
+    killed(cluster, backed_up, "accounts", "renew")
+    servers.wait_until_ready(cluster.client)
+
+    status = status_of_restore(cluster)
+    assert status.parts == [Part("restore", "unfinished: run `make cluster-up`")]
+    assert not status.is_ready()
+
+    restore.resume(cluster.client)
+    assert status_of_restore(cluster).parts == []
+
+
+def test_the_status_tells_one_that_is_at_work(cluster: ServerCluster, backed_up: Path) -> None:
+    killed(cluster, backed_up, "volumes", "place")
+
+    with sole_command("restore"):
+        [part] = status_of_restore(cluster).parts
+    assert part == Part("restore", f"unfinished: `make restore` is at work (process {os.getpid()})")
+
+
+def test_the_status_tells_what_a_killed_one_has_going_on_and_does_not_wait_for_it(cluster: ServerCluster) -> None:
+    lock = os.open(cluster.volumes["minio"].parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        [part] = status_of_restore(cluster).parts
+    finally:
+        os.close(lock)
+    assert part.problem.startswith(
+        "unfinished: what one began that was killed goes on in the node. Run `make cluster-up`"
+    )
+
+
+def test_where_a_restore_cannot_be_the_status_says_so_and_all_else_is_as_it_is(
+    cluster: ServerCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(volumes, "inside_node", lambda: ["false"])
+
+    status = status_of_restore(cluster)
+    assert status.notes[0].startswith("Whether a restore is unfinished is not known: cannot look")
+    assert status.is_ready()
+
+
+def test_before_all_servers_are_installed_the_status_tells_no_restore(cluster: ServerCluster) -> None:
+    cluster.core.delete_namespaced_persistent_volume_claim("data-postgres-0", "user-analytics")
+    cluster.wait(lambda: not servers.have_volumes(cluster.client))
+
+    assert status_of_restore(cluster) == Status(parts=[], pages=[], runs=[])
