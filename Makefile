@@ -163,7 +163,7 @@ cluster-up: ## Bring up the cluster with all its parts, from whatever there is; 
 	@$(BIN)/python -m user_analytics.cluster.up
 
 .PHONY: cluster-status
-cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or why not; pages, last applications, Jobs and publications
+cluster-status: $(VENV)/.cluster ## Say of every part whether it is ready, or why not; pages, and what ran and was published last
 	@$(BIN)/python -m user_analytics.cluster.status
 
 .PHONY: cluster-logs

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from kubernetes.client import CoreV1Api
 from packaging.version import Version
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.forward import forwarded
@@ -27,8 +27,8 @@ VERSION_SECONDS = 5.0
 class AirflowApi:
     """The API at an address. Every call raises ClusterError with what Airflow says against it."""
 
-    def __init__(self, client: httpx.Client) -> None:
-        self._client = client
+    def __init__(self, client: httpx.Client, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._client, self._retry_seconds = client, retry_seconds
 
     def sign_in(self, user: str, password: str) -> None:
         """Do all that follows as this user."""
@@ -58,18 +58,18 @@ class AirflowApi:
             raise _unanswered(error) from error
 
     def _again(self, method: str, path: str, **request: Any) -> httpx.Response:
+        until_answered = Retrying(
+            retry=retry_if_exception_type(httpx.HTTPError),
+            stop=stop_after_delay(self._retry_seconds),
+            wait=wait_fixed(1),
+            reraise=True,
+        )
         try:
-            return self._until_answered(method, path, request)
+            return until_answered(self._try, method, path, request)
         except httpx.HTTPError as error:
             raise _unanswered(error) from error
 
-    @retry(
-        retry=retry_if_exception_type(httpx.HTTPError),
-        stop=stop_after_delay(RETRY_SECONDS),
-        wait=wait_fixed(1),
-        reraise=True,
-    )
-    def _until_answered(self, method: str, path: str, request: Mapping[str, Any]) -> httpx.Response:
+    def _try(self, method: str, path: str, request: Mapping[str, Any]) -> httpx.Response:
         response = self._client.request(method, path, **request)
         if response.is_server_error:  # as without its database
             response.raise_for_status()
@@ -92,13 +92,13 @@ def airflow_version() -> Version | None:
 
 
 @contextmanager
-def airflow_api(core: CoreV1Api) -> Iterator[AirflowApi]:
+def airflow_api(core: CoreV1Api, retry_seconds: float = RETRY_SECONDS) -> Iterator[AirflowApi]:
     """The API of the cluster's Airflow, as its administrator. Raises ClusterError when it is out of reach."""
     with (
         forwarded("airflow-api-server", 8080) as address,
         httpx.Client(base_url=f"http://{address}", timeout=TIMEOUT_SECONDS) as client,
     ):
-        api = AirflowApi(client)
+        api = AirflowApi(client, retry_seconds)
         api.sign_in(AIRFLOW_USER, airflow_password(core))
         client.base_url = client.base_url.join("/api/v2/")
         yield api

@@ -1,4 +1,4 @@
-"""What ran on the cluster: Spark applications and Jobs that are still there, and applications by their event logs."""
+"""What ran on the cluster: Spark applications and Jobs that are still there, applications by their logs, DAGs."""
 
 import json
 import urllib.request
@@ -144,6 +144,17 @@ def logged(body: Mapping[str, Any]) -> Run:
         started=_epoch(attempt["startTimeEpoch"]),
         ended=_epoch(attempt["endTimeEpoch"]) if ended else None,
         spark_id=body["id"],
+    )
+
+
+def dag_run(body: Mapping[str, Any]) -> Run:
+    """A run of a DAG as Airflow describes it, called as the DAG; the state is Airflow's word."""
+    return Run(
+        name=body["dag_id"],
+        ds=(body["logical_date"] or "")[:10],
+        state=body["state"],
+        started=_time(body["start_date"]),
+        ended=_time(body["end_date"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""`make cluster-status`: every part of the cluster, ready or why not; pages, last applications, Jobs and publications.
+"""`make cluster-status`: every part of the cluster, ready or why not; pages, and what ran and was published last.
 
 Exit code 1 when a part is not ready, or when the publications cannot be read.
 """
@@ -14,13 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from user_analytics.cluster.access import cluster_settings
+from user_analytics.cluster.airflow import AirflowApi, airflow_api
 from user_analytics.cluster.charts import NAMESPACES
-from user_analytics.cluster.connection import connected
+from user_analytics.cluster.connection import connected, in_words
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import Page, pages
 from user_analytics.cluster.parts import Part, parts
 from user_analytics.cluster.restore import unfinished
-from user_analytics.cluster.runs import Run, history, runs
+from user_analytics.cluster.runs import Run, dag_run, history, runs
 from user_analytics.cluster.secrets import SERVERS
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
@@ -28,8 +29,11 @@ from user_analytics.warehouse.publications import Publication, publications
 
 WIDTH = 100
 LAST = 5
+# By their ids, as their files are called.
+DAGS = ("user_analytics_dag", "user_analytics_clean_up_dag")
+AIRFLOW_SECONDS = 3.0
 EMULATOR = f"{SERVERS}/bigquery-emulator"
-STYLES = {"completed": "green", "failed": "red", "submission_failed": "red", "running": "cyan"}
+STYLES = {"completed": "green", "success": "green", "failed": "red", "submission_failed": "red", "running": "cyan"}
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Status:
     pages: list[Page]
     runs: list[Run]
     gone: list[Run] = field(default_factory=list)
+    dags: list[Run] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     unread: str = ""
     notes: list[str] = field(default_factory=list)
@@ -50,7 +55,7 @@ class Status:
 
 
 def read_status(api: ApiClient) -> Status:
-    """Ask the cluster, its History Server and its warehouse."""
+    """Ask the cluster, its History Server, its Airflow and its warehouse."""
     core = CoreV1Api(api)
     wanted = [(namespace, chart) for chart, namespace in NAMESPACES.items()]
     there = runs(api)
@@ -61,6 +66,7 @@ def read_status(api: ApiClient) -> Status:
     )
     add_restore(status, api)
     add_gone(status, there)
+    add_dags(status, core)
     add_publications(status, core)
     return status
 
@@ -88,6 +94,24 @@ def add_gone(status: Status, there: Sequence[Run]) -> None:
         status.gone = [run for run in logged if run.spark_id not in ids][:LAST]
 
 
+def add_dags(status: Status, core: CoreV1Api) -> None:
+    """Ask Airflow for the last run of each of the project's DAGs, unless it is not ready."""
+    page = next((page for page in status.pages if page.service == "airflow-api-server"), None)
+    try:
+        if page is None or page.problem:
+            raise ClusterError(page.problem if page else "it has no page")
+        with in_words(), airflow_api(core, AIRFLOW_SECONDS) as airflow:
+            status.dags = last_dag_runs(airflow)
+    except UserAnalyticsError as error:
+        status.notes.append(f"Airflow does not tell the last runs of the DAGs: {str(error).splitlines()[0]}")
+
+
+def last_dag_runs(airflow: AirflowApi) -> list[Run]:
+    """The run of each DAG that began last, or one that is still to begin; none of a DAG that never ran."""
+    found = [airflow.get(f"dags/{dag}/dagRuns", order_by="-start_date", limit=1)["dag_runs"] for dag in DAGS]
+    return [dag_run(run) for of_dag in found for run in of_dag]
+
+
 def add_publications(status: Status, core: CoreV1Api) -> None:
     """Ask the warehouse what was published last, unless it is not ready."""
     emulator = next((part for part in status.parts if part.name == EMULATOR), None)
@@ -107,9 +131,11 @@ def rendered(status: Status, now: datetime) -> RenderableType:
     if status.pages:
         shown.append(_pages_table(status.pages))
     if status.runs:
-        shown.append(_runs_table(status.runs, now))
+        shown.append(_runs_table("Last Spark applications and Jobs", status.runs, now))
     if status.gone:
         shown.append(_gone_table(status.gone, now))
+    if status.dags:
+        shown.append(_runs_table("Last runs of the DAGs", status.dags, now))
     if status.unread:
         shown.append(Text(f"\nThe publications could not be read: {status.unread}", "red"))
     elif status.publications:
@@ -134,8 +160,8 @@ def _pages_table(all_pages: Sequence[Page]) -> Table:
     return table
 
 
-def _runs_table(runs: Iterable[Run], now: datetime) -> Table:
-    table = _table("Last Spark applications and Jobs", "name", "date", "state", "started (UTC)", "took")
+def _runs_table(title: str, runs: Iterable[Run], now: datetime) -> Table:
+    table = _table(title, "name", "date", "state", "started (UTC)", "took")
     for run in runs:
         state = Text(run.state, STYLES.get(run.state, ""))
         if run.problem:

@@ -40,6 +40,14 @@ def test_who_signs_in_waits_too_while_the_server_is_starting() -> None:
     assert airflow.get("dags") == {"dags": []}
 
 
+def test_who_cannot_wait_is_told_at_once_that_it_is_away() -> None:
+    away = httpx.MockTransport(lambda _: httpx.Response(500))
+    hasty = AirflowApi(httpx.Client(base_url="http://airflow/api/v2/", transport=away), retry_seconds=0)
+
+    with pytest.raises(ClusterError, match="Airflow does not answer: Server error '500 Internal Server Error'"):
+        hasty.get("dags")
+
+
 def test_what_changes_something_is_sent_once() -> None:
     with pytest.raises(ClusterError, match="Airflow does not answer: refused"):
         api(httpx.ConnectError("refused"), httpx.Response(200)).post("dags/a/dagRuns", {})

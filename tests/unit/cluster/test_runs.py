@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.cluster import conftest as cluster_objects
 from tests.unit.cluster.conftest import Cluster
-from user_analytics.cluster.runs import Run, application, job, logged, newest_first, runs
+from user_analytics.cluster.runs import Run, application, dag_run, job, logged, newest_first, runs
 
 BEGIN, END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC)
 LABELS = {"user-analytics/logical-date": "2010-12-08"}
@@ -141,3 +141,16 @@ def test_the_newest_comes_first_and_what_has_not_started_before_it() -> None:
     older, newer, waiting = Run("a", "", "", BEGIN, None), Run("b", "", "", END, None), Run("c", "", "", None, None)
 
     assert newest_first([older, waiting, newer]) == [waiting, newer, older]
+
+
+def test_a_run_of_a_dag_that_has_ended() -> None:
+    times = {"start_date": "2026-01-02T03:04:05Z", "end_date": "2026-01-02T03:05:05Z"}
+    body = {"dag_id": "user_analytics_dag", "logical_date": "2026-01-01T00:00:00Z", "state": "success", **times}
+
+    assert dag_run(body) == Run("user_analytics_dag", "2026-01-01", "success", BEGIN, END)
+
+
+def test_a_run_of_a_dag_that_waits_and_has_no_date() -> None:
+    body = {"dag_id": "a", "logical_date": None, "state": "queued", "start_date": None, "end_date": None}
+
+    assert dag_run(body) == Run("a", "", "queued", None, None)

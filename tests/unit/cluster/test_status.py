@@ -10,16 +10,28 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from kubernetes.client import CoreV1Api
 from rich.console import Console
 
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import forward
+from user_analytics.cluster.airflow import AirflowApi
+from user_analytics.cluster.images import CHECKOUT
 from user_analytics.cluster.pages import Page, problem
 from user_analytics.cluster.parts import Part
 from user_analytics.cluster.runs import Run
-from user_analytics.cluster.status import WIDTH, Status, add_gone, add_publications, rendered
+from user_analytics.cluster.status import (
+    DAGS,
+    WIDTH,
+    Status,
+    add_dags,
+    add_gone,
+    add_publications,
+    last_dag_runs,
+    rendered,
+)
 
 NOW = datetime(2026, 1, 2, 3, 6, 5, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -92,6 +104,56 @@ def test_a_history_server_that_does_not_tell_is_noted(server: str) -> None:
     add_gone(status, [])
 
     assert status.notes == ["The History Server does not tell past runs: HTTP Error 503: Service Unavailable"]
+
+
+def airflow(answers: dict[str, list[dict[str, object]]]) -> AirflowApi:
+    """An API that has these runs, by DAG, and gives the one that began last when it is asked for that alone."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        assert request.url.params == httpx.QueryParams(order_by="-start_date", limit=1)
+        return httpx.Response(200, json={"dag_runs": answers[request.url.path.split("/")[-2]]})
+
+    return AirflowApi(httpx.Client(base_url="http://airflow/api/v2/", transport=httpx.MockTransport(answer)))
+
+
+def test_the_last_run_of_each_dag_has_a_line() -> None:
+    times = {"start_date": "2026-01-02T03:04:05Z", "end_date": "2026-01-02T03:05:05Z"}
+    run = {"dag_id": DAGS[0], "logical_date": "2026-01-01T00:00:00Z", "state": "failed", **times}
+    dags = last_dag_runs(airflow({DAGS[0]: [run], DAGS[1]: []}))
+    status = a_status(dags=dags)
+
+    [line] = [line for line in printed(status).splitlines() if "2026-01-01" in line]
+    assert line.split() == [DAGS[0], "2026-01-01", "failed", "01-02", "03:04:05", "60", "s"]
+    assert status.is_ready()
+
+
+def test_the_dags_are_those_of_the_project() -> None:
+    assert set(DAGS) == {file.stem for file in (CHECKOUT / "dags").glob("*_dag.py")}
+
+
+@pytest.mark.parametrize(
+    ("pages", "why"),
+    [
+        ([], "it has no page"),
+        ([Page("airflow-api-server", "http://127.0.0.1:8080", "it answers with 503")], "it answers with 503"),
+    ],
+)
+def test_an_airflow_that_is_not_ready_is_noted(pages: list[Page], why: str) -> None:
+    status = a_status(pages=pages)
+    add_dags(status, CoreV1Api())
+
+    assert status.notes == [f"Airflow does not tell the last runs of the DAGs: {why}"]
+
+
+def test_an_airflow_out_of_reach_is_noted(kubernetes_api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig))
+    monkeypatch.setattr(forward, "CONTEXT", "test")
+    status = a_status(pages=[Page("airflow-api-server", "http://127.0.0.1:8080", "")])
+    add_dags(status, CoreV1Api())
+
+    [note] = status.notes
+    assert note.startswith("Airflow does not tell the last runs of the DAGs: cannot reach airflow-api-server:8080")
+    assert status.is_ready()
 
 
 def test_what_it_prints_fits_100_columns() -> None:
