@@ -41,7 +41,10 @@ APPLICATIONS = ("sparkoperator.k8s.io", "v1beta2", JOBS, "sparkapplications")
 
 
 class Pod(NamedTuple):
-    """What the tests look at of a pod; `owner` is the kind of what made it, `restarts` counts all containers'."""
+    """What the tests look at of a pod; `owner` is the kind of what made it, `restarts` counts all containers'.
+
+    `is_going` is one whose deletion was asked for.
+    """
 
     name: str
     namespace: str
@@ -50,6 +53,12 @@ class Pod(NamedTuple):
     labels: dict[str, str]
     owner: str
     restarts: int
+    is_going: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is under way, or about to be."""
+        return self.phase not in {"Succeeded", "Failed"} and not self.is_going
 
     @property
     def application(self) -> str:
@@ -229,4 +238,5 @@ def _pod(item: dict[str, Any]) -> Pod:
         metadata.get("labels", {}),
         owners[0]["kind"],
         sum(container["restartCount"] for container in status.get("containerStatuses", [])),
+        "deletionTimestamp" in metadata,
     )
