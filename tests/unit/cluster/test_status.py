@@ -5,7 +5,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -106,7 +106,7 @@ def test_a_history_server_that_does_not_tell_is_noted(server: str) -> None:
     assert status.notes == ["The History Server does not tell past runs: HTTP Error 503: Service Unavailable"]
 
 
-def airflow(answers: dict[str, list[dict[str, object]]]) -> AirflowApi:
+def airflow(answers: Mapping[str, Sequence[Mapping[str, str]]]) -> AirflowApi:
     """An API that has these runs, by DAG, and gives the one that began last when it is asked for that alone."""
 
     def answer(request: httpx.Request) -> httpx.Response:
