@@ -3,11 +3,12 @@
 import base64
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
 
+from user_analytics.cluster.volumes import bound_claims, claim_of
 from user_analytics.cluster.workspace import workspace
 from user_analytics.emulator.tls import ensure_tls
 from user_analytics.errors import ClusterError
@@ -31,24 +32,34 @@ Contents = Mapping[str, Mapping[str, bytes]]
 
 
 class Wanted(NamedTuple):
-    """A Secret that has to be there, and what makes its content from that of the servers' Secrets before it."""
+    """A Secret that has to be there, and what makes its content from that of the servers' Secrets before it.
+
+    The data of the server `kept_by` is of no use with another one, when there is such a server.
+    """
 
     namespace: str
     name: str
     make: Callable[[Contents], Mapping[str, bytes]]
+    kept_by: str = ""
 
 
 def wanted() -> list[Wanted]:
     """All Secrets of the cluster, each after those it is made from."""
     return [
         Wanted(SERVERS, "minio", lambda _: {"root-user": b"minio", "root-password": password()}),
-        Wanted(SERVERS, "postgres", lambda _: {name: password() for name in POSTGRES_PASSWORDS}),
+        Wanted(SERVERS, "postgres", lambda _: {name: password() for name in POSTGRES_PASSWORDS}, "postgres"),
         Wanted(SERVERS, "bigquery-emulator-tls", lambda _: _certificates()),
         # a user of MinIO's that may use the pipeline's bucket alone: charts/minio makes it
-        Wanted(SERVERS, "lake-credentials", lambda _: {"access-key": b"user-analytics", "secret-key": password()}),
+        Wanted(
+            SERVERS,
+            "lake-credentials",
+            lambda _: {"access-key": b"user-analytics", "secret-key": password()},
+            "minio",
+        ),
         Wanted(JOBS, "lake-credentials", lambda made: made["lake-credentials"]),
-        Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}),
-        Wanted(SERVERS, "airflow", _airflow),
+        Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}, "postgres"),
+        # its Fernet key is that of what Airflow's database holds encrypted
+        Wanted(SERVERS, "airflow", _airflow, "postgres"),
         Wanted(
             JOBS, "source-credentials", lambda made: {"password": _value(made, "postgres", "user-analytics-password")}
         ),
@@ -71,19 +82,36 @@ def password() -> bytes:
 def ensure_secrets(core: CoreV1Api) -> list[str]:
     """Make the Secrets that are missing, and keep those that are there as they are; the names of the new ones.
 
-    Raises ClusterError naming one that lacks what another is to be made from. Charts say what they lack themselves.
+    Raises ClusterError, and makes none, when the data of a server is of no use with a new one. Raises ClusterError
+    naming one that lacks what another is to be made from. Charts say what they lack themselves.
     """
+    found = [(secret, _read(core, secret)) for secret in wanted()]
+    _refuse_to_replace(core, [secret for secret, there in found if there is None])
     content: dict[str, Mapping[str, bytes]] = {}
     made = []
-    for secret in wanted():
-        found = _read(core, secret)
-        if found is None:
-            found = secret.make(content)
-            _create(core, secret, found)
+    for secret, there in found:
+        value = there
+        if value is None:
+            value = secret.make(content)
+            _create(core, secret, value)
             made.append(f"{secret.namespace}/{secret.name}")
         if secret.namespace == SERVERS:
-            content[secret.name] = found
+            content[secret.name] = value
     return made
+
+
+def _refuse_to_replace(core: CoreV1Api, missing: Sequence[Wanted]) -> None:
+    """A server that has a volume has been installed, with all Secrets there: such a one was lost since."""
+    bound = bound_claims(core, SERVERS) if missing else set()
+    lost = [secret for secret in missing if claim_of(secret.kept_by) in bound]
+    if lost:
+        servers = dict.fromkeys(secret.kept_by for secret in lost)
+        raise ClusterError(
+            f"Secret {', '.join(f'{secret.namespace}/{secret.name}' for secret in lost)} is lost, and a new one does "
+            f"not fit the data of {' and '.join(servers)}. Give it back with kubectl if there is a copy. Else keep the "
+            "data with `make backup TO=folder`, make a new cluster with `make cluster-down` and `make cluster-up`, and "
+            "`make restore FROM=folder` gives that data the new passwords"
+        )
 
 
 def _value(made: Contents, secret: str, key: str) -> bytes:

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0
 
 def folders(api: ApiClient) -> dict[str, str]:
     """The folder of the node that is the volume of each server. Raises ClusterError when there is none."""
-    return {name: volumes.folder(CoreV1Api(api), SERVERS, _claim(name)) for name in NAMES}
+    return {name: volumes.folder(CoreV1Api(api), SERVERS, volumes.claim_of(name)) for name in NAMES}
 
 
 @contextmanager
@@ -88,9 +88,7 @@ def left_stopped(api: ApiClient) -> list[str]:
 
 def have_volumes(api: ApiClient) -> bool:
     """Whether every server has a volume, which it gets when it is first installed."""
-    claims = CoreV1Api(api).list_namespaced_persistent_volume_claim(SERVERS).items
-    bound = {claim.metadata.name for claim in claims if claim.metadata and claim.spec and claim.spec.volume_name}
-    return bound >= {_claim(name) for name in NAMES}
+    return volumes.bound_claims(CoreV1Api(api), SERVERS) >= {volumes.claim_of(name) for name in NAMES}
 
 
 def _refuse_while_at_work(core: CoreV1Api) -> None:
@@ -98,10 +96,6 @@ def _refuse_while_at_work(core: CoreV1Api) -> None:
     at_work = sorted(str(pod.metadata.name) for pod in pods if pod.metadata)
     if at_work:
         raise ClusterError(f"at work in {JOBS}: {', '.join(at_work)}. Wait until it has ended, or delete it")
-
-
-def _claim(name: str) -> str:
-    return f"data-{name}-0"
 
 
 def _scale(apps: AppsV1Api, name: str, replicas: int) -> None:

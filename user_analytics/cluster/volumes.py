@@ -36,6 +36,17 @@ class Archive(NamedTuple):
     sha256: str
 
 
+def claim_of(server: str) -> str:
+    """What the claim of a server is called that is a StatefulSet of one pod."""
+    return f"data-{server}-0"
+
+
+def bound_claims(core: CoreV1Api, namespace: str) -> set[str]:
+    """The claims that have a volume."""
+    claims = core.list_namespaced_persistent_volume_claim(namespace).items
+    return {str(each.metadata.name) for each in claims if each.metadata and each.spec and each.spec.volume_name}
+
+
 def folder(core: CoreV1Api, namespace: str, claim: str) -> str:
     """The folder of the node that a claim's volume is. Raises ClusterError when it is none."""
     try:

@@ -421,6 +421,17 @@ def test_a_backup_is_made_while_no_server_runs(
     assert backup_folder.read(tmp_path / "backup", servers.NAMES)
 
 
+def test_a_backup_is_whole_when_a_server_does_not_run_afterwards(
+    cluster: ServerCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(servers, "START_SECONDS", 1.0)
+    cluster.kubelet.servers_are_ready = False
+
+    assert backup.main([str(tmp_path / "backup")]) == 1
+    assert "minio does not become ready" in capsys.readouterr().err
+    assert backup_folder.read(tmp_path / "backup", servers.NAMES).volumes.keys() == set(servers.NAMES)
+
+
 def test_a_refusal_by_the_api_is_told_in_words(cluster: ServerCluster) -> None:
     with pytest.raises(ClusterError, match=r'the cluster refuses: .* "none" not found$'), connection.in_words():
         cluster.apps.read_namespaced_stateful_set("none", "user-analytics")

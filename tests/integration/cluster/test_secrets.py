@@ -1,6 +1,6 @@
 """The Secrets of the cluster on a real API server: made once, and kept as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from kubernetes.client import CoreV1Api
@@ -102,6 +102,80 @@ def test_one_that_lacks_the_key_that_another_is_made_from_is_named(
 
     with pytest.raises(ClusterError, match=f"Secret user-analytics/{secret} lacks the key {key}, "):
         ensure_secrets(core)
+
+
+@pytest.fixture
+def claims(core: CoreV1Api, kubernetes_controllers: KubernetesApi) -> Iterator[Callable[..., None]]:
+    """Makes the claims of servers, as they are once a volume was given to each, or before."""
+
+    def make(*servers: str, bound: bool = True) -> None:
+        volume = {"volumeName": "one-of-the-node"} if bound else {}
+        size = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        for server in servers:
+            body = {"metadata": {"name": f"data-{server}-0"}, "spec": {**size, **volume}}
+            core.create_namespaced_persistent_volume_claim(SERVERS, body)  # type: ignore[arg-type]
+
+    yield make
+    kubernetes_controllers.kubectl("delete", "persistentvolumeclaim", "--all", "--namespace", SERVERS)
+
+
+@pytest.mark.parametrize(
+    ("secret", "server"),
+    [
+        ("postgres", "postgres"),
+        ("lake-credentials", "minio"),
+        ("airflow-database", "postgres"),
+        ("airflow", "postgres"),
+    ],
+)
+def test_one_that_is_lost_is_not_made_anew_for_a_server_whose_data_it_belongs_to(
+    core: CoreV1Api, claims: Callable[..., None], secret: str, server: str
+) -> None:
+    ensure_secrets(core)
+    claims(server)
+    before = secret_names(core)
+    core.delete_namespaced_secret(secret, SERVERS)
+    core.delete_namespaced_secret("minio", SERVERS)
+
+    lost = f"^Secret {SERVERS}/{secret} is lost, and a new one does not fit the data of {server}. .*make backup TO="
+    with pytest.raises(ClusterError, match=lost):
+        ensure_secrets(core)
+    assert secret_names(core) == before - {f"{SERVERS}/{secret}", f"{SERVERS}/minio"}
+
+
+def test_all_that_are_lost_are_named_at_once(core: CoreV1Api, claims: Callable[..., None]) -> None:
+    claims("minio", "postgres", "bigquery-emulator")
+
+    names = ", ".join(f"{SERVERS}/{name}" for name in ("postgres", "lake-credentials", "airflow-database", "airflow"))
+    with pytest.raises(ClusterError, match=f"^Secret {names} is lost, .* the data of postgres and minio. "):
+        ensure_secrets(core)
+
+
+def test_what_the_jobs_have_of_them_is_made_again_whatever_volumes_there_are(
+    core: CoreV1Api, claims: Callable[..., None]
+) -> None:
+    ensure_secrets(core)
+    before = content(core)
+    claims("minio", "postgres", "bigquery-emulator")
+    core.delete_collection_namespaced_secret(JOBS)
+
+    assert ensure_secrets(core) == [each for each in before if each.startswith(f"{JOBS}/")]
+    assert content(core) == before
+
+
+def test_one_that_is_missing_while_no_server_has_a_volume_yet_is_made(
+    core: CoreV1Api, claims: Callable[..., None]
+) -> None:
+    ensure_secrets(core)
+    claims("minio", "postgres", "bigquery-emulator", bound=False)
+    core.delete_namespaced_secret("airflow", SERVERS)
+
+    assert ensure_secrets(core) == [f"{SERVERS}/airflow"]
+
+
+def secret_names(core: CoreV1Api) -> set[str]:
+    found = core.list_secret_for_all_namespaces().items
+    return {f"{each.metadata.namespace}/{each.metadata.name}" for each in found if each.metadata}
 
 
 def lose_key(core: CoreV1Api, secret: str, key: str) -> None:
