@@ -30,9 +30,10 @@ def tell_failure(context: Context) -> None:
     # it logs addresses
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        httpx.post(address.get_secret_value(), json=message, timeout=TIMEOUT_SECONDS).raise_for_status()
-    except httpx.HTTPError as error:
-        # not the error's text: the address in it may hold a key
+        httpx.post(str(address.get_secret_value()), json=message, timeout=TIMEOUT_SECONDS).raise_for_status()
+    except Exception as error:
+        # of any kind: a proxy that the environment names may be wrong as well. Not the error's text: the address in it
+        # may hold a key
         log.warning("the alert could not be posted: %s", type(error).__name__)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import pydantic_settings
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, HttpUrl, Secret, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from user_analytics.errors import SettingsError
@@ -31,7 +31,7 @@ class Deployment(BaseSettings):
     startup_timeout_seconds: int = Field(300, ge=1, description="until a pod or application has to be running")
     execution_timeout_seconds: int = Field(3600, ge=1, description="until a task has to be done")
     report_address: str | None = Field(None, description="a date's report in a browser, with {ds} for the date")
-    alert_address: SecretStr | None = Field(None, description="what a failed task posts to; it may hold a key")
+    alert_address: Secret[HttpUrl] | None = Field(None, description="what a failed task posts to; it may hold a key")
 
     @model_validator(mode="after")
     def _parameters_exist(self) -> Self:

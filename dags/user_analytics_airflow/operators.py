@@ -17,7 +17,7 @@ from airflow.sdk import BaseOperator, BaseOperatorLink, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from kubernetes.client import ApiException, V1Pod
 
-from user_analytics.errors import StageFailed
+from user_analytics.errors import SettingsError, StageFailed
 from user_analytics.log_event import failure_reason, read_event
 from user_analytics.render import MANIFESTS, check
 from user_analytics_airflow.alerts import tell_failure
@@ -43,7 +43,10 @@ class _ManifestOperator(BaseOperator):
         super().render_template_fields(context, jinja_env)
 
     def execute(self, context: Context) -> Any:
-        """Run it; raises StageFailed with the stage's own reason where it gave one."""
+        """Run it; raises StageFailed with the stage's own reason where it gave one.
+
+        What the provider does not have tried again, as AirflowFailException, stays that.
+        """
         self.log_formatter = self._readable
         try:
             return super().execute(context)
@@ -55,7 +58,7 @@ class _ManifestOperator(BaseOperator):
             reason = self._reason or (str(error.__context__) if kept_from_starting else None)
             if reason is None:
                 raise
-            raise StageFailed(reason) from error
+            raise (AirflowFailException if isinstance(error, AirflowFailException) else StageFailed)(reason) from error
 
     def _readable(self, container: str, line: str) -> str:
         """A line of the pod's log, as it came or from JSON; keeps the reason that a stage gives for its failure."""
@@ -124,7 +127,7 @@ class SparkApplicationOperator(_ManifestOperator, SparkKubernetesOperator):
             warning = self._log_events()
             # the provider's operator leaves what has no driver yet
             self._delete_applications()
-            if warning is None or isinstance(error, StageFailed):
+            if warning is None or isinstance(error, StageFailed | AirflowFailException):
                 raise
             raise StageFailed(f"{error}\n{warning}") from error
 
@@ -167,9 +170,11 @@ def _check_run(context: Context, manifest: str) -> None:
     unknown = sorted((run.conf or {}).keys() - context["dag"].params.keys())
     if unknown:
         raise AirflowFailException(f"no such parameter of a run: {', '.join(unknown)}")
-    check(
-        manifest, {name: value for name, value in context["params"].items() if name in MANIFESTS[manifest].model_fields}
-    )
+    parameters = {name: value for name, value in context["params"].items() if name in MANIFESTS[manifest].model_fields}
+    try:
+        check(manifest, parameters)
+    except SettingsError as error:
+        raise AirflowFailException(str(error)) from error
 
 
 def stage(manifest: str, deployment: Deployment, **options: Any) -> StageOperator:

@@ -1,6 +1,7 @@
 """What tasks start: the pod and the application that `user-analytics render` describes, and nothing else."""
 
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,13 @@ def test_a_misspelt_parameter_of_a_run_is_refused_by_the_first_task(dags: Bundle
         rendered(dags, "create_bucket", {"lookback": 1})
 
 
+def test_a_value_that_only_the_manifest_refuses_is_a_failure_that_is_not_tried_again() -> None:
+    dags = read_dags()  # which then keep the value
+    # to the form's check `$` is also the place before a last line end
+    with pytest.raises(AirflowFailException, match="wrong parameters of movie-review:\n  model_version"):
+        rendered(dags, "movie_review", {"model_version": "tfidf-1\n"})
+
+
 def test_a_run_without_a_logical_date_is_refused(dags: BundleDagBag) -> None:
     with pytest.raises(AirflowFailException, match="no logical date"):
         rendered(dags, "create_bucket", date=None)
@@ -161,6 +169,9 @@ def test_a_run_without_a_logical_date_is_refused(dags: BundleDagBag) -> None:
         ("PARAMETERS", '{"spark": {"executors": 0}}', "executors: Input should be greater than or equal to 1"),
         ("PARAMETERS", "{", "parameters"),
         ("RETRIES", "-1", "USER_ANALYTICS_RETRIES: Input should be greater than or equal to 0"),
+        ("ALERT_ADDRESS", "http://hooks:8o/key", "USER_ANALYTICS_ALERT_ADDRESS: Input should be a valid URL"),
+        ("ALERT_ADDRESS", "hooks.example/key", "USER_ANALYTICS_ALERT_ADDRESS: Input should be a valid URL"),
+        ("ALERT_ADDRESS", "ftp://hooks.example/key", "USER_ANALYTICS_ALERT_ADDRESS: URL scheme should be 'http'"),
         ("RETRY_DELAY_SECONDS", "soon", "USER_ANALYTICS_RETRY_DELAY_SECONDS: Input should be a valid number"),
     ],
 )
@@ -174,6 +185,16 @@ def test_a_wrong_setting_of_the_deployment_is_named(
     with pytest.raises(SettingsError) as raised:
         load_deployment()
     assert message in str(raised.value)
+
+
+def test_what_is_wrong_with_the_alerts_address_is_said_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from user_analytics_airflow.deployment import load_deployment  # noqa: PLC0415  after conftest has made the path
+
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", "http://hooks:8o/key")
+
+    with pytest.raises(SettingsError) as raised:
+        load_deployment()
+    assert not re.search("hooks|8o|key", str(raised.value))
 
 
 def test_a_wrong_setting_is_an_import_error_and_no_dag() -> None:

@@ -20,6 +20,7 @@ from airflow.dag_processing.processor import _execute_task_callbacks
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedException
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunType
 from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
@@ -70,11 +71,12 @@ def test_a_failure_names_task_date_check_and_log(failure: Any, caplog: pytest.Lo
     )
 
 
+@pytest.mark.parametrize("end", ["", "\n"], ids=["as it is", "from a Secret of a file"])
 def test_a_failure_is_posted_where_an_address_is_set(
-    failure: Any, posted: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+    failure: Any, posted: tuple[str, list[Any]], monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
     address, bodies = posted
-    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", f"{address}/hook")
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", f"{address}/hook{end}")
 
     tell_failure(failure)
 
@@ -137,16 +139,26 @@ def test_an_error_without_text_is_told_by_its_kind(failure: Any) -> None:
     assert failure_message({**failure, "exception": TimeoutError()})["reason"] == "TimeoutError"
 
 
-@pytest.mark.parametrize("path", ["/broken", None])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},  # the server answers with an error
+        {"USER_ANALYTICS_ALERT_ADDRESS": "http://127.0.0.1:1/?key=secret"},
+        # no name that a resolver could ask for
+        {"USER_ANALYTICS_ALERT_ADDRESS": f"http://{'a' * 64}.invalid/?key=secret"},
+        {"HTTP_PROXY": "http://secret:8o", "NO_PROXY": "", "no_proxy": ""},
+    ],
+)
 def test_an_alert_that_cannot_be_posted_is_logged_without_its_address(
     failure: Any,
     posted: tuple[str, list[Any]],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    path: str | None,
+    wrong: dict[str, str],
 ) -> None:
-    address = f"{posted[0]}{path}?key=secret" if path else "http://127.0.0.1:1/?key=secret"
-    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", address)
+    monkeypatch.setenv("USER_ANALYTICS_ALERT_ADDRESS", f"{posted[0]}/broken?key=secret")
+    for name, value in wrong.items():
+        monkeypatch.setenv(name, value)
     caplog.set_level(logging.INFO)
 
     tell_failure(failure)
@@ -175,6 +187,21 @@ def test_a_failed_stage_raises_the_reason_that_it_gave(dags: BundleDagBag, monke
     monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
 
     with pytest.raises(StageFailed, match="check sum_amount"):
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+
+
+def test_what_is_not_to_be_tried_again_stays_so_and_raises_the_reason_of_the_stage(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = rendered(dags, "publish")
+
+    def run(self: Any, context: Any) -> None:
+        self.log_formatter("publish", FAILED)
+        raise AirflowFailException("Pod publish-1 returned a failure")
+
+    monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
+
+    with pytest.raises(AirflowFailException, match="check sum_amount"):
         task.execute(context(dags.dags["user_analytics_dag"], task))
 
 
