@@ -106,6 +106,8 @@ def _run_again(api: ApiClient, job: V1Job, seconds: float) -> None:
         if any(condition.type == "Failed" for condition in (status and status.conditions) or []):
             raise ClusterError(f"the Job {name} failed: `make cluster-logs APP={name}` shows why")
         if time.monotonic() > deadline:
-            raise ClusterError(f"the Job {name} does not end after {seconds:.0f} s")
+            raise ClusterError(
+                f"the Job {name} does not end after {seconds:.0f} s: `make cluster-logs APP={name}` shows why"
+            )
         time.sleep(POLL_SECONDS)
     batch.delete_namespaced_job(name, SERVERS, body=V1DeleteOptions(propagation_policy="Background"))

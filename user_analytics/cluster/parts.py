@@ -11,7 +11,7 @@ from user_analytics.cluster.release_records import newest_revision, workloads
 Server = V1StatefulSet | V1Deployment
 INSTANCE = "app.kubernetes.io/instance"
 NOT_INSTALLED = "it is not installed: run `make cluster-up`"
-GONE = "it was deleted: run `make cluster-up`, which makes it again"
+ABSENT = "it is not there: run `make cluster-up`, which makes it"
 STOPPED = "it is stopped: run `make cluster-up`"
 # Conditions of a node that are bad when they hold.
 PRESSURE = {"MemoryPressure", "DiskPressure", "PIDPressure"}
@@ -76,7 +76,7 @@ def parts(core: CoreV1Api, apps: AppsV1Api, releases: Collection[tuple[str, str]
         newest = newest_revision(core, namespace, name)
         if newest and newest.workloads:
             gone = newest.workloads - present
-            missing += [Part(f"{workload.namespace}/{workload.name}", GONE) for workload in gone]
+            missing += [Part(f"{workload.namespace}/{workload.name}", ABSENT) for workload in gone]
         elif (namespace, name) not in installed:
             missing.append(Part(f"{namespace}/{name}", NOT_INSTALLED))
     return [_node(core), *sorted(missing + [_part(server, pods) for server in servers])]

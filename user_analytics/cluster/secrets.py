@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kubernetes.client import ApiException, CoreV1Api, V1ObjectMeta, V1Secret
 
+from user_analytics.cluster.release_records import newest_revision
 from user_analytics.cluster.volumes import bound_claims, claim_of
 from user_analytics.cluster.workspace import workspace
 from user_analytics.emulator.tls import ensure_tls
@@ -34,13 +35,15 @@ Contents = Mapping[str, Mapping[str, bytes]]
 class Wanted(NamedTuple):
     """A Secret that has to be there, and what makes its content from that of the servers' Secrets before it.
 
-    The data of the server `kept_by` is of no use with another one, when there is such a server.
+    The data of the server `kept_by` is of no use with another one, when there is such a server, and the release that
+    reads it, if that is another one, was ever installed.
     """
 
     namespace: str
     name: str
     make: Callable[[Contents], Mapping[str, bytes]]
     kept_by: str = ""
+    release: str = ""
 
 
 def wanted() -> list[Wanted]:
@@ -57,9 +60,9 @@ def wanted() -> list[Wanted]:
             "minio",
         ),
         Wanted(JOBS, "lake-credentials", lambda made: made["lake-credentials"]),
-        Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}, "postgres"),
+        Wanted(SERVERS, "airflow-database", lambda _: {"password": password()}, "postgres", "airflow"),
         # its Fernet key is that of what Airflow's database holds encrypted
-        Wanted(SERVERS, "airflow", _airflow, "postgres"),
+        Wanted(SERVERS, "airflow", _airflow, "postgres", "airflow"),
         Wanted(
             JOBS, "source-credentials", lambda made: {"password": _value(made, "postgres", "user-analytics-password")}
         ),
@@ -101,9 +104,13 @@ def ensure_secrets(core: CoreV1Api) -> list[str]:
 
 
 def _refuse_to_replace(core: CoreV1Api, missing: Sequence[Wanted]) -> None:
-    """A server that has a volume has been installed, with all Secrets there: such a one was lost since."""
+    """What has data was installed with its Secrets there: one that is missing was lost since."""
     bound = bound_claims(core, SERVERS) if missing else set()
-    lost = [secret for secret in missing if claim_of(secret.kept_by) in bound]
+    lost = [
+        secret
+        for secret in missing
+        if claim_of(secret.kept_by) in bound and (not secret.release or newest_revision(core, SERVERS, secret.release))
+    ]
     if lost:
         servers = dict.fromkeys(secret.kept_by for secret in lost)
         raise ClusterError(

@@ -74,11 +74,11 @@ def test_a_task_that_fails_uses_the_others(
     before = len(log.events())
     # a stage, whose failed pod always is marked: not the driver of an application that was never seen to run
     published.put_object(REVIEWS_KEY)
-    run = dag.begin(DATE)
     try:
+        run = dag.begin(DATE)
         dag.wait_for_task(run, "ingest_reviews", {"up_for_retry"})
 
         assert FAULT_PATHS <= set(map(used, log.events()[before:])) <= granted
-    finally:
         dag.end(run)
+    finally:
         published.make("load-data", f"REVIEWS={source_files[0]}")

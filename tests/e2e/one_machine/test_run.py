@@ -179,6 +179,10 @@ def test_sigterm_stops_it_and_all_it_started(command_line: CommandLine, complete
 def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine, completed: Completed) -> None:
     with command_line.start(*completed.arguments) as run:
         wait_for_stage(run, "movie_review")
+        # said just before the stage's process is started, which there is then nothing to stop of
+        while "movie_review" not in recorded_processes(command_line.run_dir):
+            assert run.poll() is None
+            time.sleep(0.05)
         os.kill(recorded_processes(command_line.run_dir)["emulator"], signal.SIGKILL)
         killed = time.monotonic()
         assert run.stderr is not None

@@ -14,7 +14,7 @@ from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 from tests.fixtures.helm import Helm
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import releases
-from user_analytics.cluster.parts import GONE, NOT_INSTALLED, parts
+from user_analytics.cluster.parts import ABSENT, NOT_INSTALLED, parts
 from user_analytics.cluster.releases import Release, ensure_installed
 from user_analytics.errors import ClusterError
 
@@ -151,12 +151,12 @@ def test_a_server_that_was_deleted_is_a_part_that_is_gone_until_it_is_installed_
 ) -> None:
     ensure_installed(api, good)
     AppsV1Api(api).delete_namespaced_stateful_set("other", NAMESPACE)
-    assert problems(api)[f"{NAMESPACE}/other"] == GONE
-    assert problems(api)[f"{NAMESPACE}/one"] != GONE
+    assert problems(api)[f"{NAMESPACE}/other"] == ABSENT
+    assert problems(api)[f"{NAMESPACE}/one"] != ABSENT
 
     assert ensure_installed(api, good)
     assert replicas(api) == {"one": 0, "other": 0}
-    assert GONE not in problems(api).values()
+    assert ABSENT not in problems(api).values()
     assert not ensure_installed(api, good)
 
 
@@ -164,7 +164,7 @@ def test_when_all_servers_of_a_release_are_deleted_each_is_gone(api: ApiClient, 
     ensure_installed(api, good)
     AppsV1Api(api).delete_collection_namespaced_stateful_set(NAMESPACE)
 
-    assert problems(api) == {f"{NAMESPACE}/one": GONE, f"{NAMESPACE}/other": GONE}
+    assert problems(api) == {f"{NAMESPACE}/one": ABSENT, f"{NAMESPACE}/other": ABSENT}
 
 
 def test_a_release_that_was_uninstalled_with_its_history_kept_is_not_installed(
