@@ -85,6 +85,9 @@ def main(
     except UserAnalyticsError as error:
         say(f"error: {error}")
         raise typer.Exit(error.exit_code) from error
+    except OSError as error:  # as of a home that cannot be written, where the lock is
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def test_containers_of_other_images_stay(base: str, tmp_path: Path) -> None:
 
 def test_while_another_builds_its_containers_stay_and_it_comes_to_its_end(base: str, tmp_path: Path) -> None:
     before = containers()
-    with a_build(base, tmp_path, seconds=20) as process:
+    with a_build(base, tmp_path, seconds=10) as process:
         assert containers() - before
 
         assert remove_abandoned_builds(base) is None
