@@ -69,7 +69,7 @@ test-dags: $(AIRFLOW)/.airflow ## Test the DAGs in Airflow's own environment, wh
 	@$(AIRFLOW)/bin/pytest --confcutdir=tests/dags tests/dags $(ARGS)
 
 .PHONY: test-run
-test-run: dev ## Test `make run` whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
+test-run: dev ## Test `make run` and its Spark applications whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
 	@$(PYTEST) tests/e2e/one_machine $(ARGS)
 
 .PHONY: e2e
