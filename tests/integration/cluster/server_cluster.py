@@ -24,7 +24,7 @@ POD = {
     "containers": [CONTAINER],
     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
 }
-KINDS = "statefulset,job,pod,persistentvolumeclaim,resourcequota"
+AT_ONCE: dict[str, Any] = {"grace_period_seconds": 0, "propagation_policy": "Background"}
 
 
 class Kubelet:
@@ -88,7 +88,8 @@ class ServerCluster:
         self.kubelet.stop()
         for namespace in (SERVERS, JOBS):
             self._clean(namespace)
-        self.api.kubectl("delete", "persistentvolume", "--all", "--force")
+        self.core.delete_collection_persistent_volume(**AT_ONCE)
+        self.wait(lambda: not self.core.list_persistent_volume().items)
 
     def make(self, *bodies: dict[str, Any]) -> None:
         done = self.api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump_all(bodies))
@@ -144,7 +145,17 @@ class ServerCluster:
             time.sleep(0.1)
 
     def _clean(self, namespace: str) -> None:
-        self.api.kubectl("delete", KINDS, "--all", "--namespace", namespace, "--force", "--timeout=30s")
+        apps, batch, core = self.apps, self.batch, self.core
+        kinds: list[tuple[Callable[..., Any], Callable[[str], Any]]] = [
+            (apps.delete_collection_namespaced_stateful_set, apps.list_namespaced_stateful_set),
+            (batch.delete_collection_namespaced_job, batch.list_namespaced_job),
+            (core.delete_collection_namespaced_pod, core.list_namespaced_pod),
+            (core.delete_collection_namespaced_persistent_volume_claim, core.list_namespaced_persistent_volume_claim),
+            (core.delete_collection_namespaced_resource_quota, core.list_namespaced_resource_quota),
+        ]
+        for delete, _ in kinds:
+            delete(namespace, **AT_ONCE)
+        self.wait(lambda: not any(found(namespace).items for _, found in kinds))
 
 
 def _server(name: str) -> dict[str, Any]:
