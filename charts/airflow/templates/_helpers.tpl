@@ -21,6 +21,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{/* Of a pod that runs the DAGs' code. The last two let it reach what sends alerts, and the repository of the DAGs. */}}
+{{- define "airflow.dagPodLabels" -}}
+{{ include "airflow.selectorLabels" . }}
+app.kubernetes.io/part-of: user-analytics
+{{- if .Values.dags.alert.existingSecret }}
+user-analytics/alert-client: "true"
+{{- end }}
+{{- if .Values.dags.gitSync.repo }}
+user-analytics/git-client: "true"
+{{- end }}
+{{- end -}}
+
 {{/* Pod Security "restricted", and a file system that only volumes make writable. */}}
 {{- define "airflow.podSecurityContext" -}}
 runAsNonRoot: true
