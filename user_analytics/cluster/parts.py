@@ -1,14 +1,12 @@
 """The parts of the cluster: which are ready, and what keeps the others from it."""
 
 from collections.abc import Collection, Sequence
-from itertools import chain
 from typing import NamedTuple
 
-from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Pod, V1PodStatus, V1StatefulSet
+from kubernetes.client import AppsV1Api, CoreV1Api, V1Pod, V1PodStatus
 
-from user_analytics.cluster.release_records import newest_revision, workloads
+from user_analytics.cluster.release_records import Server, newest_revision, present_workloads
 
-Server = V1StatefulSet | V1Deployment
 INSTANCE = "app.kubernetes.io/instance"
 NOT_INSTALLED = "it is not installed: run `make cluster-up`"
 ABSENT = "it is not there: run `make cluster-up`, which makes it"
@@ -66,20 +64,17 @@ def _told(reason: str | None, message: str | None) -> str:
 def parts(core: CoreV1Api, apps: AppsV1Api, releases: Collection[tuple[str, str]]) -> list[Part]:
     """The node, every Deployment and StatefulSet, and what is missing of the releases (namespace, name) to be there."""
     pods = core.list_pod_for_all_namespaces().items
-    stateful_sets = apps.list_stateful_set_for_all_namespaces().items
-    deployments = apps.list_deployment_for_all_namespaces().items
-    servers: list[Server] = list(chain(stateful_sets, deployments))
-    present = {*workloads("StatefulSet", stateful_sets), *workloads("Deployment", deployments)}
-    installed = {(_namespace(server), _labels(server).get(INSTANCE)) for server in servers}
+    present = present_workloads(apps)
+    installed = {(workload.namespace, _labels(server).get(INSTANCE)) for workload, server in present.items()}
     missing: list[Part] = []
     for namespace, name in releases:
         newest = newest_revision(core, namespace, name)
         if newest and newest.workloads:
-            gone = newest.workloads - present
+            gone = newest.workloads - present.keys()
             missing += [Part(f"{workload.namespace}/{workload.name}", ABSENT) for workload in gone]
         elif (namespace, name) not in installed:
             missing.append(Part(f"{namespace}/{name}", NOT_INSTALLED))
-    return [_node(core), *sorted(missing + [_part(server, pods) for server in servers])]
+    return [_node(core), *sorted(missing + [_part(server, pods) for server in present.values()])]
 
 
 def _part(server: Server, pods: Sequence[V1Pod]) -> Part:

@@ -3,12 +3,12 @@
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import yaml
 from kubernetes.client import AppsV1Api, CoreV1Api, V1Deployment, V1Secret, V1StatefulSet
 
+Server = V1StatefulSet | V1Deployment
 # Of the hash that a revision is known by, beside Helm's own labels.
 CONTENT_LABEL = "user-analytics-content"
 
@@ -40,18 +40,18 @@ def newest_revision(core: CoreV1Api, namespace: str, release: str) -> Revision |
     return Revision(labels["status"], labels.get(CONTENT_LABEL), wanted)
 
 
-def present_workloads(apps: AppsV1Api) -> frozenset[Workload]:
-    """All that the cluster has."""
-    stateful_sets = apps.list_stateful_set_for_all_namespaces().items
-    deployments = apps.list_deployment_for_all_namespaces().items
-    return frozenset([*workloads("StatefulSet", stateful_sets), *workloads("Deployment", deployments)])
-
-
-def workloads(kind: str, objects: Iterable[V1StatefulSet | V1Deployment]) -> Iterator[Workload]:
-    """What objects of a kind are called; those of a list do not know their kind."""
-    for each in objects:
-        if each.metadata:
-            yield Workload(kind, str(each.metadata.namespace), str(each.metadata.name))
+def present_workloads(apps: AppsV1Api) -> dict[Workload, Server]:
+    """All that the cluster has, by what each is called: those of a list do not know their kind."""
+    lists: dict[str, list[V1StatefulSet] | list[V1Deployment]] = {
+        "StatefulSet": apps.list_stateful_set_for_all_namespaces().items,
+        "Deployment": apps.list_deployment_for_all_namespaces().items,
+    }
+    return {
+        Workload(kind, str(each.metadata.namespace), str(each.metadata.name)): each
+        for kind, found in lists.items()
+        for each in found
+        if each.metadata
+    }
 
 
 def _wanted(secret: V1Secret, namespace: str) -> frozenset[Workload]:

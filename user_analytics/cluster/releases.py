@@ -70,7 +70,7 @@ def _is_installed(api: ApiClient, release: Release, content: str) -> bool:
     newest = newest_revision(CoreV1Api(api), release.namespace, release.name)
     if newest is None or (newest.status, newest.content) != ("deployed", content):
         return False
-    return newest.workloads <= present_workloads(AppsV1Api(api))
+    return newest.workloads <= present_workloads(AppsV1Api(api)).keys()
 
 
 def _unlock(core: CoreV1Api, release: Release) -> None:
