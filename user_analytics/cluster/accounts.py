@@ -7,6 +7,7 @@ from kubernetes.client import ApiClient, BatchV1Api, CoreV1Api, V1DeleteOptions,
 from kubernetes.stream import stream
 from websocket import WebSocketException
 
+from user_analytics.cluster.runs import KINDS
 from user_analytics.cluster.secrets import SERVERS
 from user_analytics.errors import ClusterError
 
@@ -102,12 +103,12 @@ def _run_again(api: ApiClient, job: V1Job, seconds: float) -> None:
     made = batch.create_namespaced_job(SERVERS, copy_of(job)).metadata
     name = str(made and made.name)
     deadline = time.monotonic() + seconds
-    while not (status := batch.read_namespaced_job(name, SERVERS).status) or not status.succeeded:
-        if any(condition.type == "Failed" for condition in (status and status.conditions) or []):
-            raise ClusterError(f"the Job {name} failed: `make cluster-logs APP={name}` shows why")
+    while not (run := KINDS["Job"].find(api, SERVERS, name)).has_ended:
         if time.monotonic() > deadline:
             raise ClusterError(
                 f"the Job {name} does not end after {seconds:.0f} s: `make cluster-logs APP={name}` shows why"
             )
         time.sleep(POLL_SECONDS)
+    if run.has_failed:
+        raise ClusterError(f"the Job {name} failed: `make cluster-logs APP={name}` shows why")
     batch.delete_namespaced_job(name, SERVERS, body=V1DeleteOptions(propagation_policy="Background"))
