@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
 from rich.console import Console, RenderableType
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
 Cut: TypeAlias = Literal["failed", "stopped"]
@@ -31,7 +31,7 @@ class StageProgress:
 
     def __init__(self) -> None:
         self.stages: list[Stage] = []
-        self._tasks: dict[str, TaskID] = {}
+        self._under_way: list[Stage] = []
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
         self._live = (
             Progress(_Mark(), TextColumn("{task.description:<18}"), _Elapsed(), TextColumn("{task.fields[result]}"),
@@ -46,6 +46,7 @@ class StageProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
         if self._live is not None:
             self._live.stop()
 
@@ -55,25 +56,32 @@ class StageProgress:
 
     def begin(self, name: str) -> Stage:
         """Show a stage that starts now; several may be under way at once."""
-        stage = Stage(name)
+        stage = Stage(name, started=time.perf_counter())
         self.stages.append(stage)
+        self._under_way.append(stage)
         if self._live is None:
             self.note(f"{name} …")
         else:
-            self._tasks[name] = self._live.add_task(name, total=1, result="", cut=None)
-        stage.started = time.perf_counter()
+            self._live.add_task(name, total=1, result="", cut=None)
         return stage
 
     def end(self, stage: Stage, cut: Cut | None = None) -> None:
         """Show that it has ended, and how."""
         stage.seconds = time.perf_counter() - stage.started
+        self._under_way.remove(stage)
         result = cut or stage.result
         if self._live is None:
             self.note(f"{stage.name}: {result or 'done'} ({stage.seconds:.1f} s)")
         else:
-            task = self._tasks[stage.name]
-            self._live.update(task, completed=0 if cut else 1, result=result, cut=cut)
-            self._live.stop_task(task)
+            for task in self._live.tasks:
+                if task.description == stage.name:
+                    self._live.update(task.id, completed=0 if cut else 1, result=result, cut=cut)
+                    self._live.stop_task(task.id)
+
+    def stop(self) -> None:
+        """Show that all that are under way were stopped, one too that was interrupted while it was begun."""
+        for stage in self._under_way.copy():
+            self.end(stage, "stopped")
 
     @contextmanager
     def ending(self, stage: Stage) -> Iterator[None]:

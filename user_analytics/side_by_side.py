@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from user_analytics.embedded.processes import RunningProgram, start
+from user_analytics.embedded.processes import RunningProgram, prepare
 from user_analytics.errors import StageFailed
 from user_analytics.log_event import failure_reason, read_event
 from user_analytics.progress import Stage, StageProgress
@@ -28,8 +28,9 @@ def run_side_by_side(run_dir: Path, progress: StageProgress, programs: Sequence[
     try:
         for program in programs:
             stage = progress.begin(program.name)
-            process = start(run_dir, program.name, program.command, environment=program.environment)
+            process = prepare(run_dir, program.name, program.command, environment=program.environment)
             running.append((program, stage, process))
+            process.start()
         while running:
             time.sleep(POLL_SECONDS)
             for each in running.copy():
@@ -40,8 +41,7 @@ def run_side_by_side(run_dir: Path, progress: StageProgress, programs: Sequence[
                         _conclude(program, stage, process)
     finally:
         # Said first: to stop them may take seconds.
-        for _, stage, _ in running:
-            progress.end(stage, "stopped")
+        progress.stop()
         for _, _, process in running:
             process.stop()
 

@@ -61,6 +61,13 @@ def test_a_stage_that_is_cut_short_is_said_to_have_been_stopped(capsys: pytest.C
     assert "publish: stopped (" in capsys.readouterr().err
 
 
+def test_one_that_is_under_way_at_the_end_is_said_to_have_been_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    with StageProgress() as progress:
+        progress.begin("publish")
+
+    assert "publish: stopped (" in capsys.readouterr().err
+
+
 def test_a_note_keeps_its_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     with StageProgress() as progress:
         progress.note("a [bold] path")

@@ -14,7 +14,7 @@ import psutil
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.kind import CONTEXT
 from user_analytics.cluster.secrets import SERVERS
-from user_analytics.embedded.processes import RunningProgram, free_port, start
+from user_analytics.embedded.processes import RunningProgram, free_port, prepare
 from user_analytics.errors import ClusterError
 
 HOST = "127.0.0.1"
@@ -61,7 +61,7 @@ def listening(command: Sequence[str], port: int, *, purpose: str) -> Iterator[No
     with tempfile.TemporaryDirectory() as directory:
 
         def begin() -> RunningProgram:
-            return start(Path(directory), "port-forward", command, environment=os.environ)
+            return prepare(Path(directory), "port-forward", command, environment=os.environ).start()
 
         program = begin()
         try:

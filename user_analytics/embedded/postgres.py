@@ -26,7 +26,7 @@ import psycopg2
 import structlog
 from pydantic import SecretStr
 
-from user_analytics.embedded.processes import Account, RunningProgram, current_account, free_port, start
+from user_analytics.embedded.processes import Account, RunningProgram, current_account, free_port, prepare
 from user_analytics.embedded.server import Server
 from user_analytics.errors import StackError
 from user_analytics.settings import Settings
@@ -139,7 +139,7 @@ class PostgresServer(Server):
         for path in (unfinished, password_file):
             os.chown(path, self._account.uid, self._account.gid)
         log.info("initialising postgres", directory=str(home))
-        program = self._run(
+        program = self._prepare(
             "initdb",
             [
                 str(bin_dir / "initdb"),
@@ -154,7 +154,7 @@ class PostgresServer(Server):
             signal.SIGTERM,
         )
         try:
-            exit_code = program.wait()
+            exit_code = program.start().wait()
         finally:
             program.stop()
         if exit_code != 0:
@@ -169,7 +169,8 @@ class PostgresServer(Server):
             options = [f"--{name}={value}" for name, value in {**SERVER_OPTIONS, "port": str(self.port)}.items()]
             command = [str(bin_dir / "postgres"), "-D", str(data), *options]
             # SIGINT is its fast shutdown: it rolls back what is open and waits for nobody.
-            self._program = self._run("postgres", command, data, signal.SIGINT)
+            self._program = self._prepare("postgres", command, data, signal.SIGINT)
+            self._program.start()
             if self._answers(deadline):
                 return
             tail = self._program.log_tail()
@@ -209,9 +210,9 @@ class PostgresServer(Server):
             connection.close()
         return True
 
-    def _run(self, name: str, command: list[str], directory: Path, stop_signal: signal.Signals) -> RunningProgram:
+    def _prepare(self, name: str, command: list[str], directory: Path, stop_signal: signal.Signals) -> RunningProgram:
         environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-        return start(
+        return prepare(
             self._run_dir,
             name,
             command,

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import psutil
 import structlog
@@ -44,12 +44,19 @@ class Account(NamedTuple):
 
 
 class RunningProgram:
-    """A started program; `log_file` takes its standard output and error."""
+    """A program under its supervisor; `log_file` takes its standard output and error."""
 
-    def __init__(self, log_file: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, log_file: Path, process: subprocess.Popen[bytes], specification: Mapping[str, object]) -> None:
         self.log_file = log_file
         self._process = process
+        self._specification = specification
         self._peak_memory = b""
+
+    def start(self) -> Self:
+        """Start it; returns at once."""
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(self._specification).encode() + b"\n")  # type: ignore[union-attr]
+        return self
 
     def exit_code(self) -> int | None:
         """Exit code (128 + N for signal N), None while it runs."""
@@ -84,7 +91,7 @@ class RunningProgram:
         return ""
 
 
-def start(
+def prepare(
     run_dir: Path,
     name: str,
     command: Sequence[str],
@@ -94,9 +101,11 @@ def start(
     directory: Path | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> RunningProgram:
-    """Start `command` under a supervisor, with exactly `environment`; returns at once.
+    """A supervisor for `command`, which it runs with exactly `environment` once that is started.
 
-    Output goes to `RUN_DIR/logs/NAME.log`. Raises StackError when RUN_DIR cannot be written.
+    A signal may end this process by an exception at any instant: whoever keeps what is prepared, and starts it then,
+    can stop whatever it has started. Output goes to `RUN_DIR/logs/NAME.log`. Raises StackError when RUN_DIR cannot be
+    written.
     """
     log_file = run_dir / "logs" / f"{name}.log"
     record = _records(run_dir) / f"{name}.json"
@@ -124,9 +133,7 @@ def start(
             )
     except OSError as error:
         raise StackError(f"cannot start {name} under {run_dir}: {error}") from error
-    with suppress(BrokenPipeError):
-        process.stdin.write(json.dumps(specification).encode() + b"\n")  # type: ignore[union-attr]
-    return RunningProgram(log_file, process)
+    return RunningProgram(log_file, process, specification)
 
 
 def stop_leftovers(run_dir: Path) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from user_analytics.embedded.processes import RunningProgram, free_port, recorded_processes, start
+from user_analytics.embedded.processes import RunningProgram, free_port, prepare, recorded_processes
 from user_analytics.embedded.server import Server, is_healthy
 from user_analytics.errors import StackError
 from user_analytics.settings import Settings
@@ -53,7 +53,8 @@ class EmulatorServer(Server):
     def launch(self) -> None:
         """Start it without waiting: it takes seconds in which other parts can start."""
         self._ports = free_port(), free_port()
-        self._program = self._start_program()
+        self._program = self._prepare()
+        self._program.start()
 
     def wait_until_ready(self) -> None:
         """Wait until what `launch` started answers; starts it anew on other ports when its were taken."""
@@ -94,7 +95,7 @@ class EmulatorServer(Server):
             }
         )
 
-    def _start_program(self) -> RunningProgram:
+    def _prepare(self) -> RunningProgram:
         rest, grpc = self._ports
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,7 @@ class EmulatorServer(Server):
         for option, value in arguments.items():
             command += [option, str(value)]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        return start(self._run_dir, NAME, command, environment={**kept, "TZ": "UTC"})
+        return prepare(self._run_dir, NAME, command, environment={**kept, "TZ": "UTC"})
 
     def _answers(self, deadline: float) -> bool:
         program = self._program

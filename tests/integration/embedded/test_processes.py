@@ -52,7 +52,9 @@ def starter(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a group of its own that starts a program with a descendant and then waits."""
     code = (
         "import sys, time, pathlib; from user_analytics.embedded import processes\n"
-        f"processes.start(pathlib.Path({str(tmp_path)!r}), 'long', {WITH_DESCENDANT!r}, environment={ENVIRONMENT!r})\n"
+        f"program = processes.prepare(pathlib.Path({str(tmp_path)!r}), 'long', {WITH_DESCENDANT!r}, "
+        f"environment={ENVIRONMENT!r})\n"
+        "program.start()\n"
         "time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
@@ -62,29 +64,31 @@ def starter(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_a_program_ends_with_its_exit_code_and_its_output_in_the_log(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "short", ["sh", "-c", "echo said; exit 7"], environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "short", ["sh", "-c", "echo said; exit 7"], environment=ENVIRONMENT).start()
 
     assert program.wait() == 7
     assert program.log_tail() == "said"
 
 
 def test_a_program_ended_by_a_signal_has_128_and_the_signal_as_exit_code(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "short", ["sh", "-c", "kill -KILL $$"], environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "short", ["sh", "-c", "kill -KILL $$"], environment=ENVIRONMENT).start()
 
     assert program.wait() == 128 + signal.SIGKILL
 
 
 def test_a_program_has_exactly_the_given_environment(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "env", ["env"], environment={"PATH": ENVIRONMENT["PATH"], "PASSWORD": "x"})
+    program = processes.prepare(
+        tmp_path, "env", ["env"], environment={"PATH": ENVIRONMENT["PATH"], "PASSWORD": "x"}
+    ).start()
     program.wait()
 
     assert sorted(program.log_tail().splitlines()) == sorted([f"PATH={ENVIRONMENT['PATH']}", "PASSWORD=x"])
 
 
 def test_a_programs_peak_memory_is_known_when_it_has_ended(tmp_path: Path) -> None:
-    program = processes.start(
+    program = processes.prepare(
         tmp_path, "large", [sys.executable, "-c", "b'x' * (100 << 20)"], environment=ENVIRONMENT
-    )  # fmt: skip
+    ).start()  # fmt: skip
     program.wait()
 
     assert 100 << 20 < (program.peak_memory_bytes() or 0) < 200 << 20
@@ -92,7 +96,7 @@ def test_a_programs_peak_memory_is_known_when_it_has_ended(tmp_path: Path) -> No
 
 def test_pid_and_start_time_are_recorded_before_the_programs_first_instruction(tmp_path: Path) -> None:
     path = tmp_path / "processes" / "self.json"
-    program = processes.start(tmp_path, "self", ["sh", "-c", f"echo $$; cat {path}"], environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "self", ["sh", "-c", f"echo $$; cat {path}"], environment=ENVIRONMENT).start()
     program.wait()
 
     pid, body = program.log_tail().splitlines()
@@ -100,13 +104,13 @@ def test_pid_and_start_time_are_recorded_before_the_programs_first_instruction(t
 
 
 def test_the_record_goes_when_the_program_has_ended(tmp_path: Path) -> None:
-    processes.start(tmp_path, "short", ["true"], environment=ENVIRONMENT).wait()
+    processes.prepare(tmp_path, "short", ["true"], environment=ENVIRONMENT).start().wait()
 
     assert list((tmp_path / "processes").iterdir()) == []
 
 
 def test_stop_ends_a_program_and_descendants_that_left_its_session(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "long", WITH_DESCENDANT, environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "long", WITH_DESCENDANT, environment=ENVIRONMENT).start()
     pids = written_pids(tmp_path, "long")
 
     program.stop()
@@ -115,10 +119,10 @@ def test_stop_ends_a_program_and_descendants_that_left_its_session(tmp_path: Pat
 
 
 def test_a_program_that_ends_leaves_no_descendant(tmp_path: Path) -> None:
-    program = processes.start(
+    program = processes.prepare(
         tmp_path, "short", ["sh", "-c", 'setsid sleep 600 & echo "descendant $!"; echo "program $$"'],
         environment=ENVIRONMENT,
-    )  # fmt: skip
+    ).start()  # fmt: skip
     program.wait()
 
     assert not any(alive(pid) for pid in written_pids(tmp_path, "short").values())
@@ -126,10 +130,10 @@ def test_a_program_that_ends_leaves_no_descendant(tmp_path: Path) -> None:
 
 def test_a_program_that_ignores_its_stop_signal_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
-    program = processes.start(
+    program = processes.prepare(
         tmp_path, "stubborn", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"],
         environment=ENVIRONMENT,
-    )  # fmt: skip
+    ).start()  # fmt: skip
     wait_until(lambda: program.log_tail() == "ready")
 
     program.stop()
@@ -150,7 +154,7 @@ def test_a_program_ends_when_its_starter_is_killed(
 
 
 def test_a_program_ends_when_its_supervisor_is_killed(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "long", ["sleep", "600"], environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "long", ["sleep", "600"], environment=ENVIRONMENT).start()
     body = record(tmp_path, "long")
 
     os.kill(int(body["supervisor"]["pid"]), signal.SIGKILL)
@@ -166,7 +170,7 @@ def test_a_program_is_out_of_reach_of_its_starters_terminal(starter: subprocess.
 
 
 def test_a_program_that_cannot_be_started_says_why(tmp_path: Path) -> None:
-    program = processes.start(tmp_path, "missing", ["/no/such/program"], environment=ENVIRONMENT)
+    program = processes.prepare(tmp_path, "missing", ["/no/such/program"], environment=ENVIRONMENT).start()
 
     assert program.wait() == 127
     assert "cannot start /no/such/program: [Errno 2] No such file or directory" in program.log_tail()
@@ -177,7 +181,7 @@ def test_a_run_directory_that_cannot_be_written_is_an_error_that_names_it(tmp_pa
     blocked.touch()
 
     with pytest.raises(StackError, match=f"cannot start x under {blocked}: .*Not a directory"):
-        processes.start(blocked, "x", ["true"], environment=ENVIRONMENT)
+        processes.prepare(blocked, "x", ["true"], environment=ENVIRONMENT)
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
 """Stages as processes side by side: all end well, or the first that fails stops the others."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType, FunctionType
+from typing import Any
 
 import psutil
 import pytest
 
-from user_analytics.embedded.processes import recorded_processes
+from user_analytics.embedded import supervisor
+from user_analytics.embedded.processes import RunningProgram, recorded_processes
 from user_analytics.errors import StageFailed
 from user_analytics.progress import StageProgress
 from user_analytics.side_by_side import Program, run_side_by_side
@@ -61,3 +66,42 @@ def test_one_that_ended_well_before_another_fails_keeps_its_result(
         run_side_by_side(tmp_path, progress, [program("short", ""), failing])
 
     assert "short: short has its rows (" in capsys.readouterr().err
+
+
+@contextmanager
+def interrupted_at_the_end_of(function: Callable[..., object]) -> Iterator[None]:
+    """Ctrl-C comes when the function has done all, and its caller has not got yet what it returns."""
+    assert isinstance(function, FunctionType)
+
+    def at_call(frame: FrameType, _event: str, _argument: Any) -> Any:
+        return at_return if frame.f_code is function.__code__ else None
+
+    def at_return(_frame: FrameType, event: str, _argument: Any) -> Any:
+        if event == "return":
+            raise KeyboardInterrupt
+        return at_return
+
+    before = sys.gettrace()
+    sys.settrace(at_call)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
+
+
+def supervisors() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if supervisor.__file__ in _command(child)]
+
+
+@pytest.mark.parametrize("function", [StageProgress.begin, RunningProgram.start])
+def test_one_that_is_interrupted_while_it_starts_is_said_to_have_been_stopped_and_is(
+    function: Callable[..., object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = program("long", "import time; time.sleep(600)")
+
+    # With the traceback, and so with all that is in its frames, as until the end of the process.
+    with StageProgress() as progress, pytest.raises(KeyboardInterrupt), interrupted_at_the_end_of(function):
+        run_side_by_side(tmp_path, progress, [long])
+
+    assert "long: stopped (" in capsys.readouterr().err
+    assert supervisors() == []
