@@ -1,4 +1,4 @@
-"""Airflow's REST API, from this machine. `python -m user_analytics.cluster.airflow` prints who may sign in, and how."""
+"""Airflow's REST API, where its page is. `python -m user_analytics.cluster.airflow` prints who may sign in, and how."""
 
 import json
 import sys
@@ -12,7 +12,6 @@ from packaging.version import Version
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from user_analytics.cluster.connection import connected
-from user_analytics.cluster.forward import forwarded
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import AIRFLOW, address
 from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
@@ -85,8 +84,9 @@ class AirflowApi:
 def airflow_version() -> Version | None:
     """The version of the Airflow that the cluster runs; None when it does not tell."""
     try:
-        answer = httpx.get(f"{address(AIRFLOW)}/api/v2/version", timeout=VERSION_SECONDS, trust_env=False)
-        return Version(answer.raise_for_status().json()["version"])
+        with _client(VERSION_SECONDS) as client:
+            answer = client.get("/api/v2/version").raise_for_status().json()
+        return Version(answer["version"])
     except (ClusterError, httpx.HTTPError, ValueError, LookupError, TypeError):
         return None
 
@@ -94,14 +94,16 @@ def airflow_version() -> Version | None:
 @contextmanager
 def airflow_api(core: CoreV1Api, retry_seconds: float = RETRY_SECONDS) -> Iterator[AirflowApi]:
     """The API of the cluster's Airflow, as its administrator. Raises ClusterError when it is out of reach."""
-    with (
-        forwarded("airflow-api-server", 8080) as address,
-        httpx.Client(base_url=f"http://{address}", timeout=TIMEOUT_SECONDS) as client,
-    ):
+    with _client(TIMEOUT_SECONDS) as client:
         api = AirflowApi(client, retry_seconds)
         api.sign_in(AIRFLOW_USER, airflow_password(core))
         client.base_url = client.base_url.join("/api/v2/")
         yield api
+
+
+def _client(timeout_seconds: float) -> httpx.Client:
+    # no proxy of the environment, which would be asked for this machine's own address
+    return httpx.Client(base_url=address(AIRFLOW), timeout=timeout_seconds, trust_env=False)
 
 
 def airflow_password(core: CoreV1Api) -> str:
