@@ -93,8 +93,11 @@ def airflow_version() -> Version | None:
 
 @contextmanager
 def airflow_api(core: CoreV1Api, retry_seconds: float = RETRY_SECONDS) -> Iterator[AirflowApi]:
-    """The API of the cluster's Airflow, as its administrator. Raises ClusterError when it is out of reach."""
-    with _client(TIMEOUT_SECONDS) as client:
+    """The API of the cluster's Airflow, as its administrator. Raises ClusterError when it is out of reach.
+
+    What is read is asked for again for `retry_seconds`; no answer is waited for longer than that, or TIMEOUT_SECONDS.
+    """
+    with _client(min(TIMEOUT_SECONDS, retry_seconds)) as client:
         api = AirflowApi(client, retry_seconds)
         api.sign_in(AIRFLOW_USER, airflow_password(core))
         client.base_url = client.base_url.join("/api/v2/")

@@ -31,7 +31,7 @@ WIDTH = 100
 LAST = 5
 # By their ids, as their files are called.
 DAGS = ("user_analytics_dag", "user_analytics_clean_up_dag")
-AIRFLOW_SECONDS = 3.0
+AIRFLOW_SECONDS = 5.0
 EMULATOR = f"{SERVERS}/bigquery-emulator"
 STYLES = {"completed": "green", "success": "green", "failed": "red", "submission_failed": "red", "running": "cyan"}
 

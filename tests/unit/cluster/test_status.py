@@ -4,10 +4,12 @@ import io
 import json
 import re
 import socket
-import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -16,7 +18,9 @@ from kubernetes.client import CoreV1Api
 from rich.console import Console
 
 from tests.fixtures.kubernetes_api import KubernetesApi
+from user_analytics.cluster import airflow as airflow_module
 from user_analytics.cluster import forward
+from user_analytics.cluster import status as status_module
 from user_analytics.cluster.airflow import AirflowApi
 from user_analytics.cluster.images import CHECKOUT
 from user_analytics.cluster.pages import Page, problem
@@ -40,6 +44,16 @@ RUNS = [
     Run("movie-review-2010-12-08-x7k2p", "2010-12-08", "running", NOW - MINUTE, None),
     Run("user-purchase-2010-12-08-abcde", "2010-12-08", "failed", NOW - 3 * MINUTE, NOW - MINUTE, f"{LONG}\nmore"),
 ]
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), handler) as serving:
+        thread = Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_port}"
+        serving.shutdown()
+        thread.join()
 
 
 def printed(status: Status, *, force_terminal: bool = False) -> str:
@@ -145,15 +159,56 @@ def test_an_airflow_that_is_not_ready_is_noted(pages: list[Page], why: str) -> N
     assert status.notes == [f"Airflow does not tell the last runs of the DAGs: {why}"]
 
 
-def test_an_airflow_out_of_reach_is_noted(kubernetes_api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig))
-    monkeypatch.setattr(forward, "CONTEXT", "test")
-    status = a_status(pages=[Page("airflow-api-server", "http://127.0.0.1:8080", "")])
+def status_with_airflow_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Status:
+    """What there is to say with an Airflow at this address, for which the status has hardly a second."""
+    monkeypatch.setattr(status_module, "AIRFLOW_SECONDS", 0.5)
+    monkeypatch.setattr(airflow_module, "address", lambda _: url)
+    monkeypatch.setattr(airflow_module, "airflow_password", lambda _: "secret")
+    status = a_status(pages=[Page("airflow-api-server", url, "")])
     add_dags(status, CoreV1Api())
+    return status
 
-    [note] = status.notes
-    assert note.startswith("Airflow does not tell the last runs of the DAGs: cannot reach airflow-api-server:8080")
+
+def test_an_airflow_out_of_reach_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    status = status_with_airflow_at(f"http://127.0.0.1:{port}", monkeypatch)
+
+    assert status.notes == [
+        "Airflow does not tell the last runs of the DAGs: Airflow does not answer: [Errno 111] Connection refused"
+    ]
     assert status.is_ready()
+
+
+class _WithoutDatabase(BaseHTTPRequestHandler):
+    """As an Airflow whose database hangs: who signs in is answered, and nothing else until `over`."""
+
+    over: Event
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.end_headers()
+        self.wfile.write(b'{"access_token": "t"}')
+
+    def do_GET(self) -> None:
+        self.over.wait()
+
+    def log_message(self, *_: object) -> None:
+        """Not on the tests' output."""
+
+
+def test_an_airflow_whose_database_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    _WithoutDatabase.over = Event()
+    with served(_WithoutDatabase) as url:
+        started = time.monotonic()
+        status = status_with_airflow_at(url, monkeypatch)
+        seconds = time.monotonic() - started
+        _WithoutDatabase.over.set()
+
+    assert status.notes == ["Airflow does not tell the last runs of the DAGs: Airflow does not answer: timed out"]
+    assert seconds < 15  # half of what else an answer is waited for
 
 
 def test_what_it_prints_fits_100_columns() -> None:
@@ -226,12 +281,8 @@ class _Answers(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), _Answers) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
+    with served(_Answers) as url:
+        yield url
 
 
 def test_a_page_that_answers_has_no_problem(server: str) -> None:
