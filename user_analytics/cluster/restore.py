@@ -25,6 +25,9 @@ from user_analytics.cluster.sole_command import at_work, sole_command
 from user_analytics.cluster.volumes import State
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 
+# The commands that begin with `resume`, or come to it.
+RESUMING = {"cluster-up", "backup", "restore"}
+
 
 def restore(api: ApiClient, source: Path) -> None:
     """Replace the servers' volumes by those of a checked backup.
@@ -55,7 +58,7 @@ def unfinished(api: ApiClient) -> str:
     if state == State.NOTHING:
         return ""
     if command := at_work():
-        return f"unfinished: {command}"
+        return f"unfinished: {command.words}" + ("" if command.target in RESUMING else "; then run `make cluster-up`")
     if state == State.BUSY:
         return (
             "unfinished: what one began that was killed goes on in the node. Run `make cluster-up`, which waits for it"

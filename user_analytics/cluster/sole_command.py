@@ -2,17 +2,25 @@
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from user_analytics.errors import ClusterError
 
 # One that was killed may need a moment to be gone.
 WAIT_SECONDS = 3.0
 POLL_SECONDS = 0.1
+
+
+class Command(NamedTuple):
+    """One that is at work: its target of `make`, empty when it has not told it yet, and that it is, in words."""
+
+    target: str
+    words: str
 
 
 def lock_file() -> Path:
@@ -37,16 +45,16 @@ def sole_command(name: str) -> Iterator[None]:
         lock.truncate(0)
 
 
-def at_work() -> str:
-    """The command that changes the cluster now, and its process; empty when there is none."""
+def at_work() -> Command | None:
+    """The command that changes the cluster now."""
     try:
         with lock_file().open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # who wants it meanwhile tries again
     except FileNotFoundError:
-        return ""
+        return None
     except BlockingIOError:
-        return lock_file().read_text() or "another command is at work"
-    return ""
+        return _told(lock_file().read_text())
+    return None
 
 
 def _acquire(lock: IO[str]) -> None:
@@ -58,6 +66,11 @@ def _acquire(lock: IO[str]) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 lock.seek(0)
-                holder = lock.read() or "another command is at work"
-                raise ClusterError(f"{holder} on the cluster: wait until it has ended, and try again") from None
+                holder = _told(lock.read())
+                raise ClusterError(f"{holder.words} on the cluster: wait until it has ended, and try again") from None
             time.sleep(POLL_SECONDS)
+
+
+def _told(text: str) -> Command:
+    target = re.match(r"`make (\S+)`", text)
+    return Command(target[1] if target else "", text or "another command is at work")

@@ -13,16 +13,18 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from user_analytics.cluster import servers
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.airflow import AirflowApi, airflow_api
 from user_analytics.cluster.charts import NAMESPACES
 from user_analytics.cluster.connection import connected, in_words
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import Page, pages
-from user_analytics.cluster.parts import Part, parts
-from user_analytics.cluster.restore import unfinished
+from user_analytics.cluster.parts import STOPPED, Part, parts
+from user_analytics.cluster.restore import RESUMING, unfinished
 from user_analytics.cluster.runs import Run, dag_run, history, runs
 from user_analytics.cluster.secrets import SERVERS
+from user_analytics.cluster.sole_command import at_work
 from user_analytics.errors import ClusterError, UserAnalyticsError
 from user_analytics.warehouse.client import open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
@@ -64,11 +66,21 @@ def read_status(api: ApiClient) -> Status:
         pages=pages(core),
         runs=there[: 2 * LAST],
     )
+    explain_stopped(status)
     add_restore(status, api)
     add_gone(status, there)
     add_dags(status, core)
     add_publications(status, core)
     return status
+
+
+def explain_stopped(status: Status) -> None:
+    """Say of the servers that a command at work has stopped, and starts again, that it is at work."""
+    command = at_work()
+    if command and command.target in RESUMING:
+        theirs = {Part(f"{SERVERS}/{name}", STOPPED) for name in servers.NAMES}
+        problem = f"it is stopped: {command.words}"
+        status.parts = [Part(part.name, problem) if part in theirs else part for part in status.parts]
 
 
 def add_restore(status: Status, api: ApiClient) -> None:

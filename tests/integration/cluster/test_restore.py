@@ -459,12 +459,18 @@ def test_the_status_tells_one_that_is_not_finished_though_all_servers_run(
     assert status_of_restore(cluster).parts == []
 
 
-def test_the_status_tells_one_that_is_at_work(cluster: ServerCluster, backed_up: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "then"),
+    [("restore", ""), ("backup", ""), ("cluster-up", ""), ("load-data", "; then run `make cluster-up`")],
+)
+def test_the_status_tells_what_is_at_work_and_whether_that_finishes_one(
+    cluster: ServerCluster, backed_up: Path, command: str, then: str
+) -> None:
     killed(cluster, backed_up, "volumes", "place")
 
-    with sole_command("restore"):
+    with sole_command(command):
         [part] = status_of_restore(cluster).parts
-    assert part == Part("restore", f"unfinished: `make restore` is at work (process {os.getpid()})")
+    assert part == Part("restore", f"unfinished: `make {command}` is at work (process {os.getpid()}){then}")
 
 
 def test_the_status_tells_what_a_killed_one_has_going_on_and_does_not_wait_for_it(cluster: ServerCluster) -> None:

@@ -127,19 +127,25 @@ def test_commands_may_follow_each_other() -> None:
 
 
 def test_which_command_is_at_work_is_told_without_a_wait(holder: Holder) -> None:
-    assert sole_command.at_work() == f"`make backup` is at work (process {holder.pid})"
+    assert sole_command.at_work() == ("backup", f"`make backup` is at work (process {holder.pid})")
+
+
+def test_one_that_has_not_told_its_name_yet_is_another_command(holder: Holder) -> None:
+    sole_command.lock_file().write_text("")
+
+    assert sole_command.at_work() == ("", "another command is at work")
 
 
 def test_none_is_at_work_after_one_has_ended_or_was_killed(holder: Holder) -> None:
     holder.kill()
 
-    assert sole_command.at_work() == ""
+    assert sole_command.at_work() is None
     with hold("backup"):
         pass
-    assert sole_command.at_work() == ""
+    assert sole_command.at_work() is None
 
 
 def test_none_is_at_work_before_there_was_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "new"))
 
-    assert sole_command.at_work() == ""
+    assert sole_command.at_work() is None

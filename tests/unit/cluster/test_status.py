@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import socket
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,8 +26,9 @@ from user_analytics.cluster import status as status_module
 from user_analytics.cluster.airflow import AirflowApi
 from user_analytics.cluster.images import CHECKOUT
 from user_analytics.cluster.pages import Page, problem
-from user_analytics.cluster.parts import Part
+from user_analytics.cluster.parts import STOPPED, Part
 from user_analytics.cluster.runs import Run
+from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.status import (
     DAGS,
     WIDTH,
@@ -33,6 +36,7 @@ from user_analytics.cluster.status import (
     add_dags,
     add_gone,
     add_publications,
+    explain_stopped,
     last_dag_runs,
     rendered,
 )
@@ -81,6 +85,35 @@ def test_every_part_has_a_line_with_its_state() -> None:
 
     assert "node                  ready" in text
     assert "user-analytics/minio  Unschedulable: no room" in text
+
+
+@pytest.mark.parametrize("command", ["backup", "restore", "cluster-up"])
+def test_a_server_that_is_stopped_for_a_command_says_that_it_is_at_work(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    status = a_status(parts=[Part("user-analytics/minio", STOPPED), Part("user-analytics/postgres", "")])
+
+    with sole_command(command):
+        explain_stopped(status)
+
+    problem = f"it is stopped: `make {command}` is at work (process {os.getpid()})"
+    assert status.parts == [Part("user-analytics/minio", problem), Part("user-analytics/postgres", "")]
+
+
+@pytest.mark.parametrize(
+    ("command", "part"), [("load-data", "user-analytics/minio"), ("backup", "user-analytics/airflow-scheduler")]
+)
+def test_what_no_command_starts_again_says_what_does(
+    command: str, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    status = a_status(parts=[Part(part, STOPPED)])
+
+    with sole_command(command):
+        explain_stopped(status)
+
+    assert status.parts == [Part(part, STOPPED)]
 
 
 def test_a_run_has_a_line_with_its_state_and_how_long_it_took() -> None:
