@@ -3,6 +3,7 @@ it names the file, row, server or setting at fault and says what to do.
 
 UserAnalyticsError            exit code 1: the data or the world is at fault
 ├── InputError                a source file or table cannot be taken
+├── SourceError               Postgres refused or lacks something
 ├── Unreachable               a server did not answer in time
 ├── LakeError                 the object store refused or lacks something
 │   ├── ManifestMissing       the date has no complete data yet
@@ -31,6 +32,10 @@ class UserAnalyticsError(Exception):
 
 class InputError(UserAnalyticsError):
     """A source file or source table cannot be taken as it is."""
+
+
+class SourceError(UserAnalyticsError):
+    """Postgres refused an operation, or lacks what it is asked for."""
 
 
 class Unreachable(UserAnalyticsError):

@@ -11,7 +11,7 @@ import psycopg2
 import structlog
 from psycopg2 import errorcodes
 
-from user_analytics.errors import InputError, SettingsError, Unreachable, UserAnalyticsError
+from user_analytics.errors import InputError, SettingsError, SourceError, Unreachable, UserAnalyticsError
 from user_analytics.ingest.csv_records import CsvRecords
 from user_analytics.logical_date import today
 from user_analytics.retries import until_reachable
@@ -45,8 +45,9 @@ READ_BYTES = 1 << 20
 def source_transaction(settings: Settings) -> Iterator["psycopg2.extensions.connection"]:
     """A connection to the source inside one transaction: committed at the end, rolled back on an error.
 
-    Timestamps without time zone are SOURCE_TIMEZONE's. Raises InputError, or Unreachable when the
-    server does not answer or goes away; both name host, port and database, never the password.
+    Timestamps without time zone are SOURCE_TIMEZONE's. Raises InputError for a value that the server cannot
+    take or give, Unreachable when it does not answer or goes away, SourceError when it refuses or lacks
+    something; all name host, port and database, never the password.
     """
     try:
         connection = _connect(settings)
@@ -196,16 +197,17 @@ def _explained(error: psycopg2.Error, settings: Settings) -> UserAnalyticsError:
     message = (error.diag.message_primary or str(error)).strip().rpartition("FATAL:")[2].strip()
     code = error.pgcode
     if code in (errorcodes.UNDEFINED_TABLE, errorcodes.INVALID_SCHEMA_NAME):
-        return InputError(f"{place} has no table {TABLE} ({message}): sql/postgres/schema.sql creates it")
+        return SourceError(f"{place} has no table {TABLE} ({message}): sql/postgres/schema.sql creates it")
     if code == errorcodes.LOCK_NOT_AVAILABLE:
-        return InputError(f"{TABLE} of {place} is locked by another session ({message}): try again when it is done")
+        return SourceError(f"{TABLE} of {place} is locked by another session ({message}): try again when it is done")
     if code == errorcodes.INSUFFICIENT_PRIVILEGE:
-        return InputError(f"{settings.source_user} lacks a right on {place}: {message}")
+        return SourceError(f"{settings.source_user} lacks a right on {place}: {message}")
     if code is None and _refused(str(error)):
-        return InputError(f"{place} refused the connection: {message}; check SOURCE_USER, SOURCE_PASSWORD and so on")
+        return SourceError(f"{place} refused the connection: {message}; check SOURCE_USER, SOURCE_PASSWORD and so on")
     if code is None or (code[:2] in ("08", "57") and code != errorcodes.QUERY_CANCELED):
         return Unreachable(f"{place} closed the connection ({message}): nothing was changed, run it again")
-    return InputError(f"{place}: {message}")
+    kind = InputError if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError) else SourceError
+    return kind(f"{place}: {message}")
 
 
 def source_place(settings: Settings) -> str:

@@ -88,8 +88,8 @@ def ingest_purchases(
 
     One statement reads one snapshot of the table, in memory that does not grow with it. `incremental`
     takes the rows of `incremental_window` (`lookback_days` defaults to LOOKBACK_DAYS). Raises
-    InputError or Unreachable when the table cannot be read, SettingsError for a window that cannot be;
-    then no manifest is written.
+    InputError when the table cannot be taken as it is, SourceError or Unreachable when it cannot be read,
+    SettingsError for a window that cannot be; then no manifest is written.
     """
     window = None
     if mode == "incremental":

@@ -24,7 +24,7 @@ from tests.fixtures.postgres import SourceDatabase, new_database, on_both_server
 from tests.fixtures.programs import peak_megabytes
 from user_analytics import __version__
 from user_analytics.embedded.postgres import PostgresServer
-from user_analytics.errors import InputError, LakeError, ManifestMissing, SettingsError, Unreachable
+from user_analytics.errors import InputError, LakeError, ManifestMissing, SettingsError, SourceError, Unreachable
 from user_analytics.ingest import parts, purchases
 from user_analytics.ingest.purchases import SCHEMA, ingest_purchases
 from user_analytics.ingest.quarantine import read_quarantine
@@ -508,7 +508,7 @@ def test_a_role_with_only_the_reader_s_rights_can_extract(source: SourceDatabase
     source.execute(f"create role {role} login password 'secret'")
     settings = source.settings.model_copy(update={"source_user": role, "source_password": SecretStr("secret")})
     try:
-        with pytest.raises(InputError, match=f"{role} lacks a right on .*permission denied for schema retail"):
+        with pytest.raises(SourceError, match=f"{role} lacks a right on .*permission denied for schema retail"):
             ingest_purchases(settings, store, DS)
         source.execute(render_sql("postgres/reader.sql", reader=role))
         assert rows(store, ingest_purchases(settings, store, DS)) == [EXTRACTED]
@@ -525,7 +525,7 @@ def test_rows_hidden_by_a_policy_are_an_error_not_left_out(source: SourceDatabas
     source.execute("alter table retail.user_purchase enable row level security")
     settings = source.settings.model_copy(update={"source_user": role, "source_password": SecretStr("secret")})
     try:
-        with pytest.raises(InputError, match="row-level security policy"):
+        with pytest.raises(SourceError, match="row-level security policy"):
             ingest_purchases(settings, store, DS)
     finally:
         source.execute(f"drop owned by {role}; drop role {role}")
@@ -543,10 +543,10 @@ def refuse(settings: Settings, store: Store, kind: type[Exception], message: str
 @on_both_servers
 def test_a_missing_table_or_schema_is_named(empty_source: SourceDatabase, store: LocalStore) -> None:
     message = rf"database {empty_source.settings.source_database} at 127.0.0.1:\d+ has no table retail.user_purchase"
-    refuse(empty_source.settings, store, InputError, message)
+    refuse(empty_source.settings, store, SourceError, message)
 
     empty_source.execute("create schema retail")
-    refuse(empty_source.settings, store, InputError, message)
+    refuse(empty_source.settings, store, SourceError, message)
 
 
 @on_both_servers
@@ -589,7 +589,7 @@ def test_a_wrong_password_is_an_error_at_once_that_does_not_show_it(source: Sour
     began = time.monotonic()
 
     message = refuse(
-        settings, store, InputError, r"127.0.0.1:\d+ refused .*password authentication failed.*SOURCE_PASS"
+        settings, store, SourceError, r"127.0.0.1:\d+ refused .*password authentication failed.*SOURCE_PASS"
     )
 
     assert "wrong-secret" not in message
@@ -600,7 +600,7 @@ def test_a_missing_password_is_an_error_at_once(source: SourceDatabase, store: L
     settings = source.settings.model_copy(update={"source_password": None, "connect_timeout_seconds": 60})
     began = time.monotonic()
 
-    refuse(settings, store, InputError, r"127.0.0.1:\d+ refused .*no password supplied; check .*SOURCE_PASSWORD")
+    refuse(settings, store, SourceError, r"127.0.0.1:\d+ refused .*no password supplied; check .*SOURCE_PASSWORD")
 
     assert time.monotonic() - began < 30
 
@@ -608,7 +608,7 @@ def test_a_missing_password_is_an_error_at_once(source: SourceDatabase, store: L
 def test_a_missing_database_is_an_error_at_once(source: SourceDatabase, store: LocalStore) -> None:
     settings = source.settings.model_copy(update={"source_database": "nowhere"})
 
-    refuse(settings, store, InputError, 'database "nowhere" does not exist')
+    refuse(settings, store, SourceError, 'database "nowhere" does not exist')
 
 
 def test_a_server_that_never_answers_is_an_error_after_the_stated_time(store: LocalStore) -> None:
@@ -734,7 +734,7 @@ def test_a_table_that_stays_locked_is_an_error_after_the_stated_time(source: Sou
             cursor.execute("lock table retail.user_purchase in access exclusive mode")
             refuse(
                 source.settings.model_copy(update={"connect_timeout_seconds": 1}),
-                store, InputError, "retail.user_purchase of .* is locked by another session",
+                store, SourceError, "retail.user_purchase of .* is locked by another session",
             )  # fmt: skip
     finally:
         holder.close()

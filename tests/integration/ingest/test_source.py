@@ -16,7 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.fixtures.postgres import SourceDatabase, on_both_servers
-from user_analytics.errors import InputError, Unreachable
+from user_analytics.errors import InputError, SourceError, Unreachable
 from user_analytics.ingest.purchases import ingest_purchases
 from user_analytics.lake.local_store import LocalStore
 from user_analytics.lake.manifest import PurchaseTotals
@@ -166,7 +166,7 @@ def test_readers_see_the_old_rows_until_the_new_ones_are_there(
     try:
         with reader, reader.cursor() as cursor:
             cursor.execute("select count(*) from retail.user_purchase")
-            with pytest.raises(InputError, match="locked by another session"):
+            with pytest.raises(SourceError, match="locked by another session"):
                 load_purchases(source.settings.model_copy(update={"connect_timeout_seconds": 0.5}), SAMPLE)
             cursor.execute("select count(*) from retail.user_purchase")
             assert cursor.fetchone() == (1,)
@@ -247,6 +247,15 @@ def test_a_server_that_is_starting_is_waited_for(source: SourceDatabase, monkeyp
     with source_transaction(source.settings) as connection, connection.cursor() as cursor:
         cursor.execute("select 1")
         assert cursor.fetchone() == (1,)
+
+
+def test_a_statement_that_the_server_cancels_is_no_verdict_on_the_table(source: SourceDatabase) -> None:
+    with (
+        pytest.raises(SourceError, match="canceling statement due to statement timeout"),
+        source_transaction(source.settings) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("set local statement_timeout = 10; select pg_sleep(60)")
 
 
 def test_a_host_name_that_does_not_resolve_is_an_error_after_the_stated_time(source: SourceDatabase) -> None:
