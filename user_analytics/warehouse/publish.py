@@ -52,7 +52,8 @@ def publish(
     A pair of staging tables that was published before is left alone. `force` lets a full publish of an
     older date through, `allow_empty` one without rows. Raises ManifestMissing or CorruptObject for the
     manifests, PublishRefused when a precondition does not hold, AuditFailed with figures and keys when
-    staging is not what the raw manifests say, WarehouseError; the published tables are then as they were.
+    staging is not what the raw manifests say, ConcurrentUpdate when other publishes got in the way at every
+    attempt, WarehouseError; the published tables are then as they were.
     """
     ensure_tables(warehouse)
     retrying = Retrying(
@@ -65,7 +66,7 @@ def publish(
     try:
         publication = retrying(_attempt, warehouse, store, ds, force=force, allow_empty=allow_empty)
     except ConcurrentUpdate as error:
-        raise PublishRefused(
+        raise ConcurrentUpdate(
             f"other publishes got in the way of that of {ds} {ATTEMPTS} times ({error}): run publish again when they "
             "are over"
         ) from error

@@ -237,9 +237,9 @@ def test_conflicts_without_end_are_given_up_with_the_reason(
     prepare(warehouse, store, [Review(1)], [Purchase(1)])
     monkeypatch.setattr("user_analytics.warehouse.publish.ATTEMPTS", 2)
     monkeypatch.setattr(Warehouse, "run_script", conflict)
-    with pytest.raises(PublishRefused) as refusal:
+    with pytest.raises(ConcurrentUpdate) as given_up:
         publish(warehouse, store, DS)
-    assert str(refusal.value) == (
+    assert str(given_up.value) == (
         "other publishes got in the way of that of 2010-12-08 2 times (Transaction is aborted due to concurrent update "
         "against table x): run publish again when they are over"
     )
