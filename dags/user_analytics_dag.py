@@ -11,7 +11,8 @@ A run of a day to come waits until that day, and all others wait for it: mark it
 | `model_version` | the sentiment model of the lake that judges the reviews; none: the packaged one |
 | `force` | publish though the published data is of a later date |
 
-A task that fails says why at the end of its log. What each task runs: `manifests/templates`.
+A task that fails says why at the end of its log, and is tried again where that may help: not for a verdict, such as a
+failed check, a refused publication or an input that cannot be taken. What each task runs: `manifests/templates`.
 """
 
 from datetime import UTC, datetime

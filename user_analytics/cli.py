@@ -456,7 +456,7 @@ def _stop(number: int, _frame: FrameType | None) -> Never:
 
 def _report_failure(error: UserAnalyticsError) -> None:
     if logs_are_json():
-        log.error("failed", reason=str(error))
+        log.error("failed", reason=str(error), final=error.final)
     else:
         typer.echo(f"error: {error}", err=True)
 

@@ -1,8 +1,11 @@
 """Everything the pipeline raises on purpose. The message is for the person who runs it:
 it names the file, row, server or setting at fault and says what to do.
 
+Those that are `final` are verdicts: another try of the same stage ends alike, so Airflow makes none. The others
+may be of a moment: a server that is away or refuses, something that another process did or has yet to do.
+
 UserAnalyticsError            exit code 1: the data or the world is at fault
-├── InputError                a source file or table cannot be taken
+├── InputError                final: a source file or table cannot be taken
 ├── SourceError               Postgres refused or lacks something
 ├── Unreachable               a server did not answer in time
 ├── LakeError                 the object store refused or lacks something
@@ -12,15 +15,15 @@ UserAnalyticsError            exit code 1: the data or the world is at fault
 │   ├── TableMissing          a table, view or dataset does not exist
 │   ├── TableExists           a table that was to be created exists already
 │   └── ConcurrentUpdate      another transaction or process was first; nothing was changed
-├── AuditFailed               staging does not match the raw data; nothing was published
-├── PublishRefused            publishing would be wrong; nothing was published
-├── ModelError                a sentiment model cannot be trained or loaded
+├── AuditFailed               final: staging does not match the raw data; nothing was published
+├── PublishRefused            final: publishing would be wrong; nothing was published
+├── ModelError                final: a sentiment model cannot be trained or loaded
 ├── JarError                  a jar that Spark needs cannot be had as pinned
 ├── StageFailed               a stage of `run` ended without its result
 ├── StackError                the embedded stack does not start, is in use, has no room or broke
 │   └── ServerDied            a server of it ended by itself
 ├── ClusterError              a part of the cluster cannot be built, started or reached
-└── SettingsError             exit code 2: a setting is unknown, missing or malformed
+└── SettingsError             final; exit code 2: a setting is unknown, missing or malformed
 """
 
 
@@ -28,10 +31,13 @@ class UserAnalyticsError(Exception):
     """Base of all errors with a message for the person who runs the pipeline."""
 
     exit_code = 1
+    final = False
 
 
 class InputError(UserAnalyticsError):
     """A source file or source table cannot be taken as it is."""
+
+    final = True
 
 
 class SourceError(UserAnalyticsError):
@@ -73,13 +79,19 @@ class ConcurrentUpdate(WarehouseError):
 class AuditFailed(UserAnalyticsError):
     """Staged rows do not match the raw manifest; the published tables were left as they were."""
 
+    final = True
+
 
 class PublishRefused(UserAnalyticsError):
     """Publishing would be wrong; the published tables were left as they were."""
 
+    final = True
+
 
 class ModelError(UserAnalyticsError):
     """A sentiment model cannot be trained, read or used."""
+
+    final = True
 
 
 class JarError(UserAnalyticsError):
@@ -106,3 +118,4 @@ class SettingsError(UserAnalyticsError):
     """A setting is unknown, missing or malformed."""
 
     exit_code = 2
+    final = True

@@ -2,7 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Failure(NamedTuple):
+    """Why a stage failed; if that is `final`, another try ends alike."""
+
+    reason: str
+    final: bool
 
 
 def read_event(line: str) -> dict[str, Any] | None:
@@ -14,6 +21,8 @@ def read_event(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) and "event" in event else None
 
 
-def failure_reason(event: Mapping[str, Any]) -> str | None:
-    """Why a stage failed, if this event tells that."""
-    return str(event["reason"]) if event.get("level") == "error" and "reason" in event else None
+def read_failure(event: Mapping[str, Any]) -> Failure | None:
+    """The failure of a stage, if this event tells one."""
+    if event.get("level") != "error" or "reason" not in event:
+        return None
+    return Failure(str(event["reason"]), final=event.get("final") is True)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from user_analytics.embedded.processes import RunningProgram, prepare
 from user_analytics.errors import StageFailed
-from user_analytics.log_event import failure_reason, read_event
+from user_analytics.log_event import read_event, read_failure
 from user_analytics.progress import Stage, StageProgress
 
 POLL_SECONDS = 0.05
@@ -57,7 +57,7 @@ def _conclude(program: Program, stage: Stage, process: RunningProgram) -> None:
 def _reason(process: RunningProgram, exit_code: int) -> str:
     """What a program said last of why it failed, else how it ended."""
     for line in reversed(process.log_tail(lines=200).splitlines()):
-        if (event := read_event(line)) and (reason := failure_reason(event)):
-            return reason
+        if (event := read_event(line)) and (failure := read_failure(event)):
+            return failure.reason
     last = process.log_tail(lines=1)
     return f"exit code {exit_code}{f', {last}' if last else ''}"

@@ -26,7 +26,7 @@ class Deployment(BaseSettings):
     schedule: str = Field("0 0 * * *", description="when the pipeline runs, for the day before; cron, UTC")
     clean_up_schedule: str = Field("30 3 * * *", description="when the clean-up runs; cron, UTC")
     paused_upon_creation: bool = Field(True, description="new DAGs wait until somebody switches them on")
-    retries: int = Field(2, ge=0, description="tries of a task after the first")
+    retries: int = Field(2, ge=0, description="tries of a task after the first, but for a verdict")
     retry_delay_seconds: float = Field(30, gt=0, description="before the second try; twice as long before each other")
     startup_timeout_seconds: int = Field(300, ge=1, description="until a pod or application has to be running")
     execution_timeout_seconds: int = Field(3600, ge=1, description="until a task has to be done")

@@ -7,9 +7,11 @@ application outlives its task.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import yaml
+from airflow.providers.cncf.kubernetes.operators.custom_object_launcher import CustomObjectLauncher
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.cncf.kubernetes.operators.spark_kubernetes import SparkKubernetesOperator
 from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedException, PodLaunchTimeoutException
@@ -18,7 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from kubernetes.client import ApiException, V1Pod
 
 from user_analytics.errors import SettingsError, StageFailed
-from user_analytics.log_event import failure_reason, read_event
+from user_analytics.log_event import Failure, read_event, read_failure
 from user_analytics.render import MANIFESTS, check
 from user_analytics_airflow.alerts import tell_failure
 from user_analytics_airflow.deployment import Deployment
@@ -35,7 +37,7 @@ class _ManifestOperator(BaseOperator):
     """A task that runs the manifest `manifest`, and raises what went wrong in the words of the stage itself."""
 
     manifest: str
-    _reason: str | None = None
+    _failure: Failure | None = None
 
     def render_template_fields(self, context: Context, jinja_env: Any = None) -> None:
         """Render the manifest, after a check of what the run was given."""
@@ -45,7 +47,8 @@ class _ManifestOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Run it; raises StageFailed with the stage's own reason where it gave one.
 
-        What the provider does not have tried again, as AirflowFailException, stays that.
+        AirflowFailException, which is not tried again, takes its place where the stage calls its failure final, and for
+        what the provider raises as that.
         """
         self.log_formatter = self._readable
         try:
@@ -55,18 +58,19 @@ class _ManifestOperator(BaseOperator):
         except Exception as error:
             # the provider's clean-up raises over what kept a pod from starting
             kept_from_starting = isinstance(error.__context__, NOT_STARTED)
-            reason = self._reason or (str(error.__context__) if kept_from_starting else None)
-            if reason is None:
+            failure = self._failure or (Failure(str(error.__context__), final=False) if kept_from_starting else None)
+            if failure is None:
                 raise
-            raise (AirflowFailException if isinstance(error, AirflowFailException) else StageFailed)(reason) from error
+            is_final = failure.final or isinstance(error, AirflowFailException)
+            raise (AirflowFailException if is_final else StageFailed)(failure.reason) from error
 
     def _readable(self, container: str, line: str) -> str:
-        """A line of the pod's log, as it came or from JSON; keeps the reason that a stage gives for its failure."""
+        """A line of the pod's log, as it came or from JSON; keeps the failure that a stage tells."""
         del container
         event = read_event(line)
         if event is None:
             return line
-        self._reason = failure_reason(event) or self._reason
+        self._failure = read_failure(event) or self._failure
         details = (f"{name}={value}" for name, value in event.items() if name not in {"event", "level", "timestamp"})
         return " ".join([str(event["event"]), *details])
 
@@ -113,10 +117,17 @@ class SparkApplicationOperator(_ManifestOperator, SparkKubernetesOperator):
         specification["spark"]["metadata"]["labels"].update(self._labels)
         return specification
 
+    def get_or_create_spark_crd(self, launcher: CustomObjectLauncher, context: Context) -> V1Pod:
+        """The driver's pod, once it runs; of one that has ended by then, the log is read as that of any other."""
+        manager = launcher.pod_manager
+        manager.fetch_container_logs = partial(manager.fetch_container_logs, log_formatter=self._readable)
+        driver: V1Pod = super().get_or_create_spark_crd(launcher, context)
+        return driver
+
     def execute(self, context: Context) -> Any:
         """Run the application, alone: what an earlier try left goes first, and nothing stays of one that failed.
 
-        Raises StageFailed with the stage's own reason, or with the cluster's last warning where it gave none.
+        Raises what the stage tells of its failure, or StageFailed with the cluster's last warning where it tells none.
         """
         self._labels = self._get_ti_pod_labels(context, include_try_number=False)
         if self.find_spark_job(context) is None:

@@ -23,14 +23,25 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchFailedE
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunType
-from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
+from kubernetes.client import (
+    CoreV1Event,
+    V1ContainerState,
+    V1ContainerStateTerminated,
+    V1ContainerStatus,
+    V1ObjectMeta,
+    V1ObjectReference,
+    V1Pod,
+    V1PodStatus,
+)
 
 from tests.dags.reading import DATE, context, rendered
 from user_analytics.errors import StageFailed
 from user_analytics_airflow.alerts import failure_message, tell_failure
 from user_analytics_airflow.links import looker_address, report_address
 
-FAILED = json.dumps({"reason": "check sum_amount: 1.000 is not 2.000", "event": "failed", "level": "error"})
+REASON = "check sum_amount: 1.000 is not 2.000"
+FAILED = json.dumps({"reason": REASON, "final": False, "event": "failed", "level": "error"})
+FAILED_FOR_GOOD = json.dumps({"reason": REASON, "final": True, "event": "failed", "level": "error"})
 
 
 @pytest.fixture
@@ -190,6 +201,20 @@ def test_a_failed_stage_raises_the_reason_that_it_gave(dags: BundleDagBag, monke
         task.execute(context(dags.dags["user_analytics_dag"], task))
 
 
+def test_a_stage_whose_failure_is_final_is_not_tried_again(dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = rendered(dags, "publish")
+
+    def run(self: Any, context: Any) -> None:
+        self.log_formatter("publish", FAILED_FOR_GOOD)
+        raise RuntimeError("Pod publish-1 returned a failure")
+
+    monkeypatch.setattr(KubernetesPodOperator, "execute_sync", run)
+
+    with pytest.raises(AirflowFailException) as raised:
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+    assert str(raised.value) == REASON
+
+
 def test_what_is_not_to_be_tried_again_stays_so_and_raises_the_reason_of_the_stage(
     dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,9 +280,10 @@ def failed_application(
     )
     task.custom_obj_api = SimpleNamespace(list_namespaced_custom_object=lambda **_: {"items": []})
     monkeypatch.setattr(SparkKubernetesOperator, "execute", run)
-    with pytest.raises((StageFailed, RuntimeError)) as raised:
+    with pytest.raises((StageFailed, AirflowFailException, RuntimeError)) as raised:
         task.execute(context(dags.dags["user_analytics_dag"], task))
-    return raised.value
+    error: Exception = raised.value
+    return error
 
 
 NO_ROOM = event("FailedScheduling", "0/1 nodes are available: 1 Insufficient cpu.", 2, newer_kind=True)
@@ -286,7 +312,75 @@ def test_the_reason_that_a_driver_gave_wins_over_the_cluster_s(
 ) -> None:
     error = failed_application(dags, monkeypatch, {"driver": [NO_ROOM]}, said=FAILED)
 
-    assert str(error) == "check sum_amount: 1.000 is not 2.000"
+    assert isinstance(error, StageFailed)
+    assert str(error) == REASON
+
+
+def test_an_application_whose_failure_is_final_is_not_tried_again(
+    dags: BundleDagBag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = failed_application(dags, monkeypatch, {"driver": [NO_ROOM]}, said=FAILED_FOR_GOOD)
+
+    assert isinstance(error, AirflowFailException)
+    assert str(error) == REASON
+
+
+class EndedDriver:
+    """A cluster in which a driver has failed before the first look at its application."""
+
+    def __init__(self, said: str) -> None:
+        self._said = said
+        self.applications: dict[str, Any] = {}
+
+    def create_namespaced_custom_object(self, body: Any, **_: Any) -> Any:
+        self.applications[body["metadata"]["name"]] = body
+        return body
+
+    def get_namespaced_custom_object_status(self, **_: Any) -> Any:
+        return {"status": {"applicationState": {"state": "FAILED", "errorMessage": "driver container failed"}}}
+
+    def list_namespaced_custom_object(self, **_: Any) -> Any:
+        return {"items": list(self.applications.values())}
+
+    def delete_namespaced_custom_object(self, name: str, **_: Any) -> None:
+        del self.applications[name]
+
+    def list_namespaced_pod(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(items=[])
+
+    def list_namespaced_event(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(items=[])
+
+    def read_namespaced_pod(self, *_: Any, **__: Any) -> V1Pod:
+        ended = V1ContainerStateTerminated(exit_code=1, finished_at=datetime.now(UTC))
+        driver = V1ContainerStatus(
+            name="spark-kubernetes-driver",
+            image="spark",
+            image_id="1",
+            ready=False,
+            restart_count=0,
+            state=V1ContainerState(terminated=ended),
+        )
+        return V1Pod(status=V1PodStatus(phase="Failed", container_statuses=[driver]))
+
+    def read_namespaced_pod_log(self, *_: Any, **__: Any) -> Any:
+        lines = f"2010-12-08T00:00:00.000000000Z {self._said}\n".encode()
+        return SimpleNamespace(stream=lambda **_: iter([lines]))
+
+
+@pytest.mark.parametrize(("said", "kind"), [(FAILED, StageFailed), (FAILED_FOR_GOOD, AirflowFailException)])
+def test_of_a_driver_that_ended_before_it_was_seen_to_run_the_log_is_read(
+    dags: BundleDagBag, said: str, kind: type[Exception]
+) -> None:
+    task = rendered(dags, "movie_review")
+    cluster = EndedDriver(said)
+    task.client = task.custom_obj_api = cluster
+
+    with pytest.raises(kind) as raised:
+        task.execute(context(dags.dags["user_analytics_dag"], task))
+
+    assert str(raised.value) == REASON
+    assert cluster.applications == {}
 
 
 def test_an_application_of_which_the_cluster_says_nothing_fails_with_what_was_raised(

@@ -99,6 +99,7 @@ def test_with_json_logs_the_error_is_an_event(failing: pytest.MonkeyPatch, capsy
 
     event = json.loads(capsys.readouterr().err)
     assert (event["level"], event["reason"]) == ("error", "reviews.csv: line 3 has an open quote")
+    assert event["final"] is True
 
 
 @pytest.mark.parametrize(("dotenv", "reason"), [("", "none.csv"), ("BIGQUERY_DATASETT=x", "BIGQUERY_DATASETT")])

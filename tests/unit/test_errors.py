@@ -15,11 +15,21 @@ def tree(base: type[Exception], depth: int = 0) -> list[tuple[int, str]]:
     return [(depth, base.__name__), *below]
 
 
-def test_the_module_draws_their_tree() -> None:
-    _, _, drawn = (errors.__doc__ or "").partition("\n\n")
-    lines = [(len(line) - len(line.lstrip("│├└─ ")), line.lstrip("│├└─ ").split()[0]) for line in drawn.splitlines()]
+def drawn() -> list[tuple[int, str, str]]:
+    """The lines of the tree in the module's docstring: depth, name, what it is."""
+    _, _, picture = (errors.__doc__ or "").rpartition("\n\n")
+    lines = [(line, *line.lstrip("│├└─ ").split(maxsplit=1)) for line in picture.splitlines()]
+    return [(line.index(name) // 4, name, meaning) for line, name, meaning in lines]
 
-    assert [(indent // 4, name) for indent, name in lines] == tree(errors.UserAnalyticsError)
+
+def test_the_module_draws_their_tree() -> None:
+    assert [(depth, name) for depth, name, _ in drawn()] == tree(errors.UserAnalyticsError)
+
+
+def test_the_tree_marks_those_that_another_try_does_not_change() -> None:
+    marked = [name for _, name, meaning in drawn() if meaning.startswith("final")]
+
+    assert marked == [name for _, name in tree(errors.UserAnalyticsError) if getattr(errors, name).final]
 
 
 def test_every_one_is_in_the_module() -> None:

@@ -12,7 +12,7 @@ from user_analytics.cluster.connection import message
 from user_analytics.cluster.parts import pod_problem
 from user_analytics.cluster.runs import Kind, Run
 from user_analytics.errors import ClusterError
-from user_analytics.log_event import failure_reason, read_event
+from user_analytics.log_event import read_event, read_failure
 
 # An image is there and a driver waits for nothing but its turn; the end of a pod is told within seconds.
 WAIT_SECONDS = 300.0
@@ -91,8 +91,8 @@ def _say_log(core: CoreV1Api, pod: V1Pod, say: Callable[[str], None]) -> str | N
     reason = None
     for line in _log_lines(core, pod):
         say(line)
-        if event := read_event(line):
-            reason = failure_reason(event) or reason
+        if (event := read_event(line)) and (failure := read_failure(event)):
+            reason = failure.reason
     return reason
 
 

@@ -46,7 +46,8 @@ def run(
         with explained():
             main(options, settings)
     except errors.UserAnalyticsError as error:
-        log.error("application_failed", reason=str(error))  # noqa: TRY400  the reason is for people
+        # the reason is for people
+        log.error("application_failed", reason=str(error), final=error.final)  # noqa: TRY400
         return error.exit_code
     return 0
 

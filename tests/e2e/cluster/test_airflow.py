@@ -177,12 +177,14 @@ def test_a_failed_check_leaves_the_tables_and_says_which_it_was(published: KindC
     dag.set_state(run, "publish", "failed")  # so that it waits for what happens to the staging table
     assert dag.wait(run, 900) == "failed"
     staging_table = lose_a_row(published)
+    tries = dag.tasks(run)["publish"]["try_number"]
 
     dag.clear(run, ["publish", "views", "report", "looker_link"])
     assert dag.wait(run, 900) == "failed"
 
     states = dag.states(run)
     assert states["publish"] == "failed"
+    assert dag.tasks(run)["publish"]["try_number"] == tries + 1
     assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
     log = dag.wait_for_log(run, "publish", f"{DAG}: publish of {DATE} failed: ")
     assert f"checks of {DATE} failed; the published tables are as they were" in log
@@ -218,9 +220,23 @@ def test_a_date_older_than_the_published_one_is_refused_and_the_tables_stay(publ
 
     states = dag.states(run)
     assert states["publish"] == "failed"
+    assert dag.tasks(run)["publish"]["try_number"] == 1
     assert {states[task] for task in ("views", "report", "looker_link")} == {"upstream_failed"}
     assert dag.wait_for_log(run, "publish", f"the tables hold the data of {later}, and {DATE} is older")
     assert published.views() == expected
+
+
+@pytest.mark.long
+def test_a_model_that_is_not_there_fails_its_application_at_once_and_is_named(published: KindCluster, dag: Dag) -> None:
+    run = dag.begin(DATE, model_version="tfidf-00000000")
+
+    assert dag.wait(run, 900) == "failed"
+
+    task = dag.tasks(run)["movie_review"]
+    assert (task["state"], task["try_number"]) == ("failed", 1)
+    missing = "s3://user-analytics/models/sentiment/tfidf-00000000/model.parquet does not exist"
+    assert dag.wait_for_log(run, "movie_review", f"{DAG}: movie_review of {DATE} failed: {missing}")
+    published.wait(lambda: not dag.started_by("movie_review"), "what movie_review started to be gone", GONE_SECONDS)
 
 
 def test_the_clean_up_runs_on_the_lake_and_the_warehouse(published: KindCluster) -> None:

@@ -76,7 +76,7 @@ def test_a_task_that_fails_uses_the_others(
     published.put_object(REVIEWS_KEY)
     try:
         run = dag.begin(DATE)
-        dag.wait_for_task(run, "ingest_reviews", {"up_for_retry"})
+        dag.wait_for_task(run, "ingest_reviews", {"failed"})
 
         assert FAULT_PATHS <= set(map(used, log.events()[before:])) <= granted
         dag.end(run)

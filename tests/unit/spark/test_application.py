@@ -14,6 +14,7 @@ from user_analytics.errors import (
     CorruptObject,
     InputError,
     ManifestMissing,
+    ModelError,
     SettingsError,
     StageFailed,
     UserAnalyticsError,
@@ -117,6 +118,15 @@ def test_an_application_that_fails_says_why_in_one_line(capsys: pytest.CaptureFi
     [line] = capsys.readouterr().err.splitlines()
     said = json.loads(line)
     assert (said["level"], said["reason"]) == ("error", "raw/_manifest.json does not exist: run its ingestion first")
+    assert said["final"] is False
+
+
+def test_an_application_says_of_a_verdict_that_it_is_final(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise ModelError("models/sentiment/v9/model.parquet does not exist")
+
+    assert run(fail, argument_parser(""), ["--ds", "2010-12-08"]) == 1
+    assert json.loads(capsys.readouterr().err)["final"] is True
 
 
 def test_a_wrong_setting_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,7 +142,7 @@ def test_what_is_wrong_with_the_settings_has_the_format_that_they_ask_for(
     monkeypatch.setenv("LOG_FORMAT", "console")
     assert run(lambda *_: None, argument_parser(""), ["--ds", "2010-12-08"]) == 2
     said = capsys.readouterr().err
-    assert re.match(r"\d\d:\d\d:\d\d \[error +\] application_failed +reason=.*LOOKBACK_DAYS", said)
+    assert re.match(r"\d\d:\d\d:\d\d \[error +\] application_failed +final=True reason=.*LOOKBACK_DAYS", said)
 
 
 @pytest.mark.parametrize("ds", ["08/12/2010", "2010-02-30", "yesterday"])
