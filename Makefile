@@ -70,7 +70,7 @@ test-dags: $(AIRFLOW)/.airflow ## Test the DAGs in Airflow's own environment, wh
 
 .PHONY: test-run
 test-run: dev ## Test `make run` and its Spark applications whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
-	@$(PYTEST) tests/e2e/one_machine $(ARGS)
+	@$(PYTEST) tests/e2e/one_machine tests/real_data $(ARGS)
 
 .PHONY: e2e
 e2e: dev ## Test the pipeline on the kind cluster, which is made if there is none (REAL_DATA=folder: on real files)
