@@ -91,6 +91,12 @@ def test_no_workload_runs_as_root(name: str) -> None:
     assert users[-1] not in {"USER root", "USER 0"}
 
 
+@pytest.mark.parametrize("dockerfile", sorted(IMAGES.rglob("Dockerfile")), ids=lambda path: path.parent.name)
+def test_no_layer_is_made_of_mounted_files_whose_change_podman_does_not_see(dockerfile: Path) -> None:
+    # with them unchanged or not, it takes the layer of an earlier build
+    assert "type=bind" not in dockerfile.read_text()
+
+
 def test_the_wheel_changes_with_the_package_but_not_with_what_it_leaves_out(tmp_path: Path) -> None:
     for name in ("user_analytics/cluster", "user_analytics/sentiment", "requirements"):
         (tmp_path / name).mkdir(parents=True)
