@@ -206,7 +206,7 @@ def _explained(error: psycopg2.Error, settings: Settings) -> UserAnalyticsError:
         return SourceError(f"{place} refused the connection: {message}; check SOURCE_USER, SOURCE_PASSWORD and so on")
     if code is None or (code[:2] in ("08", "57") and code != errorcodes.QUERY_CANCELED):
         return Unreachable(f"{place} closed the connection ({message}): nothing was changed, run it again")
-    kind = InputError if isinstance(error, psycopg2.DataError | psycopg2.IntegrityError) else SourceError
+    kind = InputError if isinstance(error, psycopg2.DataError) else SourceError
     return kind(f"{place}: {message}")
 
 

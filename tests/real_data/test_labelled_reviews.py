@@ -22,8 +22,11 @@ from user_analytics.sentiment.tokeniser import words
 
 if not os.environ.get("REAL_DATA"):
     pytest.skip("REAL_DATA (folder of real input files) is not set", allow_module_level=True)
+FILE = Path(os.environ["REAL_DATA"]).resolve() / "labelled_reviews.parquet"
+if not FILE.exists():
+    pytest.skip(f"{FILE} is missing", allow_module_level=True)
 
-REVIEWS = pq.read_table(Path(os.environ["REAL_DATA"]).resolve() / "labelled_reviews.parquet").combine_chunks()
+REVIEWS = pq.read_table(FILE).combine_chunks()
 TEXTS = REVIEWS["review_str"].chunk(0).cast(pa.string())
 
 

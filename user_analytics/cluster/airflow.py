@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.pages import AIRFLOW, address
+from user_analytics.cluster.pages import AIRFLOW, reached
 from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
@@ -105,8 +105,8 @@ def airflow_api(core: CoreV1Api, retry_seconds: float = RETRY_SECONDS) -> Iterat
 
 
 def _client(timeout_seconds: float) -> httpx.Client:
-    # no proxy of the environment, which would be asked for this machine's own address
-    return httpx.Client(base_url=address(AIRFLOW), timeout=timeout_seconds, trust_env=False)
+    # It gets a password: no other program that listens there, and no proxy of the environment.
+    return httpx.Client(base_url=reached(AIRFLOW), timeout=timeout_seconds, trust_env=False)
 
 
 def airflow_password(core: CoreV1Api) -> str:

@@ -60,17 +60,17 @@ def listening(command: Sequence[str], port: int, *, purpose: str) -> Iterator[No
     """Keep a program running that listens on `port`; inside, it listens. Raises ClusterError when it ends before."""
     with tempfile.TemporaryDirectory() as directory:
 
-        def begin() -> RunningProgram:
-            return prepare(Path(directory), "port-forward", command, environment=os.environ).start()
+        def prepared() -> RunningProgram:
+            return prepare(Path(directory), "port-forward", command, environment=os.environ)
 
-        program = begin()
+        program = prepared()
         try:
-            _wait(program, port, purpose)
-        except ClusterError:
+            _wait(program.start(), port, purpose)
+        except BaseException:
             program.stop()
             raise
         over = threading.Event()
-        keeper = threading.Thread(target=_keep, args=(program, begin, over), name=f"port-forward {port}")
+        keeper = threading.Thread(target=_keep, args=(program, prepared, over), name=f"port-forward {port}")
         keeper.start()
         try:
             yield
@@ -96,11 +96,11 @@ def _listens(port: int) -> bool:
     )
 
 
-def _keep(program: RunningProgram, begin: Callable[[], RunningProgram], over: threading.Event) -> None:
+def _keep(program: RunningProgram, prepared: Callable[[], RunningProgram], over: threading.Event) -> None:
     while not over.wait(POLL_SECONDS):
         if program.exit_code() is not None:
             program.stop()
             if over.wait(RESTART_SECONDS):
                 break
-            program = begin()
+            program = prepared().start()
     program.stop()

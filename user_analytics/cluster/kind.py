@@ -99,7 +99,7 @@ def adopt() -> None:
 
     Raises ClusterError when it is not whole, and what the client raises when its API does not answer or refuses.
     """
-    if closed := sorted(node_ports().items() - _published_ports()):
+    if closed := sorted(node_ports().items() - published_ports()):
         raise _not_whole(
             f"its node does not answer on {' and '.join(str(port) for port, _ in closed)} of this machine, which only "
             f"a new one can, of `kind create cluster --config {CONFIGURATION.name}`"
@@ -168,7 +168,7 @@ def _not_whole(missing: str) -> ClusterError:
     )
 
 
-def _published_ports() -> set[tuple[int, int]]:
+def published_ports() -> set[tuple[int, int]]:
     """Ports of this machine that lead into the node, whether it runs or not, each with the node's port."""
     inspected = _look("container", "inspect", "--format", "{{json .HostConfig.PortBindings}}", NODE)
     bindings = json.loads(inspected or "null") or {}

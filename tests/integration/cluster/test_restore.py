@@ -45,7 +45,7 @@ COMMAND = """
 import sys
 from kubernetes import config
 from user_analytics.cluster import airflow, kind, restore, servers, volumes
-airflow.address = lambda _: "http://127.0.0.1:1"
+airflow.reached = lambda _: "http://127.0.0.1:1"
 volumes.inside_node = list
 servers.POLL_SECONDS = 0.1
 kind.connect = lambda: config.new_client_from_config(sys.argv[1])
@@ -70,7 +70,7 @@ def cluster(
 ) -> ServerCluster:
     """The cluster that the commands find, for one who has a home of their own. Its Airflow does not answer."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(airflow, "address", lambda _: "http://127.0.0.1:1")
+    monkeypatch.setattr(airflow, "reached", lambda _: "http://127.0.0.1:1")
     monkeypatch.setattr(kind, "connect", kubernetes_controllers.client)
     return server_cluster
 
@@ -117,7 +117,7 @@ def test_the_servers_have_what_was_backed_up_with_the_passwords_of_their_cluster
 def airflow_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The version of the cluster's Airflow, which answers."""
     with airflow_server({"version": "3.9.2"}) as address:
-        monkeypatch.setattr(airflow, "address", lambda _: address)
+        monkeypatch.setattr(airflow, "reached", lambda _: address)
         yield "3.9.2"
 
 

@@ -89,8 +89,8 @@ def interrupted_at_the_end_of(function: Callable[..., object]) -> Iterator[None]
         sys.settrace(before)
 
 
-def supervisors() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if supervisor.__file__ in _command(child)]
+def supervisors() -> set[psutil.Process]:
+    return {child for child in psutil.Process().children() if supervisor.__file__ in _command(child)}
 
 
 @pytest.mark.parametrize("function", [StageProgress.begin, RunningProgram.start])
@@ -98,10 +98,11 @@ def test_one_that_is_interrupted_while_it_starts_is_said_to_have_been_stopped_an
     function: Callable[..., object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     long = program("long", "import time; time.sleep(600)")
+    of_fixtures = supervisors()
 
     # With the traceback, and so with all that is in its frames, as until the end of the process.
     with StageProgress() as progress, pytest.raises(KeyboardInterrupt), interrupted_at_the_end_of(function):
         run_side_by_side(tmp_path, progress, [long])
 
     assert "long: stopped (" in capsys.readouterr().err
-    assert supervisors() == []
+    assert supervisors() == of_fixtures

@@ -65,7 +65,7 @@ def test_a_refusal_without_words_is_told_by_its_code() -> None:
 
 def test_the_version_is_the_one_of_the_airflow_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     with airflow_server({"version": "3.3.2", "git_version": None}) as address:
-        monkeypatch.setattr(airflow, "address", lambda _: address)
+        monkeypatch.setattr(airflow, "reached", lambda _: address)
 
         assert airflow_version() == Version("3.3.2")
 
@@ -73,13 +73,13 @@ def test_the_version_is_the_one_of_the_airflow_that_runs(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("answer", [{"detail": "Not Found"}, {"version": "newest"}, ["3.3.2"]])
 def test_what_answers_without_a_version_does_not_tell_it(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
     with airflow_server(answer) as address:
-        monkeypatch.setattr(airflow, "address", lambda _: address)
+        monkeypatch.setattr(airflow, "reached", lambda _: address)
 
         assert airflow_version() is None
 
 
 def test_an_airflow_that_does_not_answer_does_not_tell_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
     with airflow_server({}) as address:
-        monkeypatch.setattr(airflow, "address", lambda _: address)
+        monkeypatch.setattr(airflow, "reached", lambda _: address)
 
     assert airflow_version() is None

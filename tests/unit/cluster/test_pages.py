@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from user_analytics.cluster import charts, kind
-from user_analytics.cluster.pages import AIRFLOW, address
+from user_analytics.cluster import charts, kind, pages
+from user_analytics.cluster.pages import AIRFLOW, address, reached
 from user_analytics.errors import ClusterError
 
 
@@ -36,3 +36,21 @@ def test_a_page_without_a_port_of_this_machine_is_an_error_that_names_what_is_mi
 
     with pytest.raises(ClusterError, match=r"^kind-config\.yaml: extraPortMappings lack one with containerPort 30080$"):
         address(AIRFLOW)
+
+
+def test_a_node_with_the_ports_of_the_file_is_reached_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "published_ports", lambda: {(8080, AIRFLOW), (9001, 30901)})
+
+    assert reached(AIRFLOW) == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize("published", [set(), {(8081, AIRFLOW)}, {(8080, 30901)}])
+def test_what_listens_on_a_port_that_does_not_lead_into_the_node_is_no_page_of_it(
+    published: set[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "published_ports", lambda: published)
+
+    with pytest.raises(
+        ClusterError, match=r"^the node does not answer on http://127\.0\.0\.1:8080, as kind-config\.yaml has"
+    ):
+        reached(AIRFLOW)

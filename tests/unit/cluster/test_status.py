@@ -55,9 +55,11 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     with HTTPServer(("127.0.0.1", 0), handler) as serving:
         thread = Thread(target=serving.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{serving.server_port}"
-        serving.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{serving.server_port}"
+        finally:
+            serving.shutdown()
+            thread.join()
 
 
 def printed(status: Status, *, force_terminal: bool = False) -> str:
@@ -195,7 +197,7 @@ def test_an_airflow_that_is_not_ready_is_noted(pages: list[Page], why: str) -> N
 def status_with_airflow_at(url: str, monkeypatch: pytest.MonkeyPatch) -> Status:
     """What there is to say with an Airflow at this address, for which the status has hardly a second."""
     monkeypatch.setattr(status_module, "AIRFLOW_SECONDS", 0.5)
-    monkeypatch.setattr(airflow_module, "address", lambda _: url)
+    monkeypatch.setattr(airflow_module, "reached", lambda _: url)
     monkeypatch.setattr(airflow_module, "airflow_password", lambda _: "secret")
     status = a_status(pages=[Page("airflow-api-server", url, "")])
     add_dags(status, CoreV1Api())
@@ -236,9 +238,11 @@ def test_an_airflow_whose_database_hangs_is_not_waited_for(monkeypatch: pytest.M
     _WithoutDatabase.over = Event()
     with served(_WithoutDatabase) as url:
         started = time.monotonic()
-        status = status_with_airflow_at(url, monkeypatch)
+        try:
+            status = status_with_airflow_at(url, monkeypatch)
+        finally:
+            _WithoutDatabase.over.set()
         seconds = time.monotonic() - started
-        _WithoutDatabase.over.set()
 
     assert status.notes == ["Airflow does not tell the last runs of the DAGs: Airflow does not answer: timed out"]
     assert seconds < 15  # half of what else an answer is waited for
