@@ -7,11 +7,10 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -19,6 +18,7 @@ import pytest
 from kubernetes.client import CoreV1Api
 from rich.console import Console
 
+from tests.fixtures.airflow_server import served
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import airflow as airflow_module
 from user_analytics.cluster import forward
@@ -48,18 +48,6 @@ RUNS = [
     Run("movie-review-2010-12-08-x7k2p", "2010-12-08", "running", NOW - MINUTE, None),
     Run("user-purchase-2010-12-08-abcde", "2010-12-08", "failed", NOW - 3 * MINUTE, NOW - MINUTE, f"{LONG}\nmore"),
 ]
-
-
-@contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), handler) as serving:
-        thread = Thread(target=serving.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{serving.server_port}"
-        finally:
-            serving.shutdown()
-            thread.join()
 
 
 def printed(status: Status, *, force_terminal: bool = False) -> str:
