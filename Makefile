@@ -28,6 +28,8 @@ AIRFLOW := .venv-airflow
 PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
+# Who has it set, as images of Python do, would wait at each command until all packages that it takes are compiled.
+unexport PYTHONDONTWRITEBYTECODE
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 CHROMIUM := /usr/bin/chromium
