@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 from user_analytics.errors import ClusterError
 
@@ -122,8 +124,33 @@ def tag_image(reference: str, other: str) -> None:
 
 def save_images(references: Sequence[str], archive: Path) -> None:
     """Write images with these names to one archive that `kind load` and containerd take."""
-    options = ["--format", "docker-archive", "--multi-image-archive"] if engine() == "podman" else []
-    run("save", *options, "--output", str(archive), *references)
+    run("save", *_archive_options(), "--output", str(archive), *references)
+
+
+@contextmanager
+def saved_images(references: Sequence[str]) -> Iterator[IO[bytes]]:
+    """The same archive, to be read while it is made.
+
+    Raises ClusterError when it could not be made, with what its reader raised for that.
+    """
+    command = [engine(), "save", *_archive_options(), *references]
+    failed = ""
+    with TemporaryFile("w+") as said:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as saving:  # noqa: S603
+            assert saving.stdout is not None  # noqa: S101
+            try:
+                yield saving.stdout
+            except ClusterError as error:
+                failed = f"{error}\n"
+        said.seek(0)
+        if saving.returncode != 0:
+            failed += f"{engine()} save failed:\n{said.read().strip()}"
+    if failed:
+        raise ClusterError(failed)
+
+
+def _archive_options() -> list[str]:
+    return ["--quiet", "--format", "docker-archive", "--multi-image-archive"] if engine() == "podman" else []
 
 
 def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

@@ -9,15 +9,15 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import yaml
 from kubernetes import config
 from kubernetes.client import ApiClient, StorageV1Api
 
-from user_analytics.cluster.engine import engine, kind_environment, run, save_images
+from user_analytics.cluster.engine import engine, kind_environment, run, saved_images
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.versions import REQUIREMENTS
-from user_analytics.cluster.workspace import workspace
 from user_analytics.errors import ClusterError
 
 CHECKOUT = REQUIREMENTS.parent
@@ -149,11 +149,9 @@ def loaded_images() -> set[str]:
 
 
 def load_images(references: Sequence[str]) -> None:
-    """Put images of the engine into the node, under all these names."""
-    with workspace() as directory:
-        archive = directory / "images.tar"
-        save_images(references, archive)
-        _kind("load", "image-archive", str(archive), "--name", CLUSTER)
+    """Put images of the engine into the node, under all these names. Raises ClusterError."""
+    with saved_images(references) as archive:
+        _kind("load", "image-archive", "/dev/stdin", "--name", CLUSTER, standard_input=archive)
 
 
 def name_image(reference: str, other: str) -> None:
@@ -234,13 +232,14 @@ def _unlock_kubeconfig() -> None:
                 lock.unlink()
 
 
-def _kind(*arguments: str, standard_input: str | None = None) -> str:
+def _kind(*arguments: str, standard_input: str | IO[bytes] | None = None) -> str:
     """Run kind; what it prints. Raises ClusterError with the end of what it said."""
     if engine() == "podman" and os.geteuid() != 0 and not os.environ.get("XDG_RUNTIME_DIR"):
         raise ClusterError("rootless podman needs XDG_RUNTIME_DIR: log in anew, or run as root")
     command = [str(program_file("kind")), *arguments]
+    text, stream = (standard_input, None) if isinstance(standard_input, str) else (None, standard_input)
     done = subprocess.run(  # noqa: S603
-        command, input=standard_input, env=kind_environment(), capture_output=True, text=True, check=False
+        command, input=text, stdin=stream, env=kind_environment(), capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         tail = "\n".join(done.stderr.splitlines()[-25:])

@@ -30,7 +30,7 @@ def launch(api: ApiClient, stage: str, ds: date, parameters: Mapping[str, object
     """
     image = workload_images()["spark" if issubclass(MANIFESTS[stage], SparkParameters) else "ingest"]
     body = yaml.safe_load(render(stage, ds, {"generate_name": True, "image": image.reference(), **parameters}))
-    ensure_loaded(image, kind.loaded_images())
+    ensure_loaded([image], kind.loaded_images())
     of_kind, namespace = KINDS[body["kind"]], body["metadata"]["namespace"]
     try:
         name = of_kind.create(api, body).name

@@ -111,8 +111,7 @@ def _node() -> str:
 
 
 def _images() -> str:
-    loaded = kind.loaded_images()
-    new = [name for name, image in workload_images().items() if ensure_loaded(image, loaded)]
+    new = ensure_loaded(workload_images().values(), kind.loaded_images())
     return f"loaded {', '.join(new)}" if new else ""
 
 
