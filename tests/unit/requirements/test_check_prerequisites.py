@@ -20,9 +20,9 @@ def bare_machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def check(path: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["bash", SCRIPT, *arguments], env={"PATH": str(path)}, capture_output=True, text=True, check=False
+        ["bash", SCRIPT, *arguments], env={"PATH": str(path), **variables}, capture_output=True, text=True, check=False
     )
 
 
@@ -54,6 +54,10 @@ def test_another_version_of_java_is_named(bare_machine: Path) -> None:
     java.chmod(0o755)
 
     assert "is Java 21; set JAVA_HOME to a Java 17" in check(bare_machine).stderr
+
+
+def test_a_java_home_without_java_is_named(bare_machine: Path) -> None:
+    assert "  - Java 17 (JAVA_HOME=/nowhere has none)\n" in check(bare_machine, JAVA_HOME="/nowhere").stderr
 
 
 def test_cluster_up_says_all_at_once_before_it_makes_anything(bare_machine: Path) -> None:
