@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
+# Where it is set, as in images of Python, each command would compile all its packages anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 ##@ Settings (make TARGET NAME=value)
 
@@ -28,8 +30,6 @@ AIRFLOW := .venv-airflow
 PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --dist loadfile --no-loadscope-reorder
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
-# Who has it set, as images of Python do, would wait at each command until all packages that it takes are compiled.
-unexport PYTHONDONTWRITEBYTECODE
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
 POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
 CHROMIUM := /usr/bin/chromium
@@ -55,7 +55,7 @@ clean: ## Stop what runs here and remove all data and environments of this check
 	fi
 	@rm -rf .run $(VENV) $(AIRFLOW) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info \
 	  user_analytics/sentiment/_kernel.so
-	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@find benchmarks charts dags data spark_apps tests user_analytics -name __pycache__ -prune -exec rm -rf {} +
 
 ##@ Development
 

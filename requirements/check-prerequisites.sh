@@ -30,7 +30,7 @@ python=$(find_python)
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 if ! version=$("$java" -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p'); then version=; fi
 if [ -z "$version" ]; then
-  problem "Java 17${JAVA_HOME:+ (JAVA_HOME=$JAVA_HOME has none)}" openjdk-17-jre-headless
+  problem "Java 17${JAVA_HOME:+ (JAVA_HOME=$JAVA_HOME has none: unset it, or set it to a Java 17)}" openjdk-17-jre-headless
 elif [ "$version" != 17 ]; then
   problem "Java 17 ($java is Java $version; set JAVA_HOME to a Java 17)" openjdk-17-jre-headless
 fi

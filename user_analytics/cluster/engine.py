@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
+from user_analytics.cluster.workspace import workspace
 from user_analytics.errors import ClusterError
 
 
@@ -123,34 +125,43 @@ def tag_image(reference: str, other: str) -> None:
 
 
 def save_images(references: Sequence[str], archive: Path) -> None:
-    """Write images with these names to one archive that `kind load` and containerd take."""
-    run("save", *_archive_options(), "--output", str(archive), *references)
+    """Write images with these names to one archive that `kind load` and containerd take. Raises ClusterError."""
+    run(*_save(), "--output", str(archive), *references)
 
 
 @contextmanager
 def saved_images(references: Sequence[str]) -> Iterator[IO[bytes]]:
-    """The same archive, to be read while it is made.
+    """An archive as `save_images` writes it, to be read once, while it is made.
 
-    Raises ClusterError when it could not be made, with what its reader raised for that.
+    Raises ClusterError when the images cannot be saved, or when the reader does.
     """
-    command = [engine(), "save", *_archive_options(), *references]
-    failed = ""
-    with TemporaryFile("w+") as said:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as saving:  # noqa: S603
+    # podman removes nothing when it is killed: not the layer that it is at, nor the pipe that it puts before another
+    to_standard_output = ["--output", "/dev/stdout"] if engine() == "podman" else []
+    failures = []
+    with workspace() as directory, TemporaryFile("w+") as said:
+        with subprocess.Popen(  # noqa: S603
+            [engine(), *_save(), *to_standard_output, *references],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env={**os.environ, "TMPDIR": str(directory)},
+        ) as saving:
             assert saving.stdout is not None  # noqa: S101
             try:
                 yield saving.stdout
             except ClusterError as error:
-                failed = f"{error}\n"
+                failures.append(str(error))
         said.seek(0)
-        if saving.returncode != 0:
-            failed += f"{engine()} save failed:\n{said.read().strip()}"
-    if failed:
-        raise ClusterError(failed)
+        reason = said.read().strip()
+    ended_by_its_reader = failures and (saving.returncode == -signal.SIGPIPE or "broken pipe" in reason.lower())
+    if saving.returncode != 0 and not ended_by_its_reader:
+        failures.insert(0, f"{engine()} save failed:\n{reason}")
+    if failures:
+        raise ClusterError("\n".join(failures))
 
 
-def _archive_options() -> list[str]:
-    return ["--quiet", "--format", "docker-archive", "--multi-image-archive"] if engine() == "podman" else []
+def _save() -> list[str]:
+    options = ["--quiet", "--format", "docker-archive", "--multi-image-archive"] if engine() == "podman" else []
+    return ["save", *options]
 
 
 def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

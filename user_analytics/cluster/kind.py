@@ -90,7 +90,7 @@ def create(image: str) -> None:
     [node] = configuration["nodes"]
     node["extraMounts"] = [{"hostPath": os.devnull, "containerPath": OURS, "readOnly": True}]
     command = ("create", "cluster", "--config", "-", "--image", image, "--wait", "180s")
-    _kind(*command, standard_input=yaml.safe_dump(configuration))
+    _kind(*command, text=yaml.safe_dump(configuration))
     run("exec", NODE, "touch", COMPLETE)
 
 
@@ -107,6 +107,9 @@ def adopt() -> None:
     start()
     if _kubectl("wait", "--for=condition=Ready", "node", "--all", f"--timeout={READY_SECONDS}s").returncode != 0:
         raise _not_whole("its node is not ready")
+    if len(_kubectl("get", "nodes", "--output=name").stdout.split()) > 1:
+        # images come by a pipe, which one of them reads
+        raise _not_whole("it has more than one node")
     if not _has_default_class():
         raise _not_whole(f"it has no default StorageClass. One with the annotation {DEFAULT_CLASS}=true makes it whole")
     _unlock_kubeconfig()
@@ -151,7 +154,7 @@ def loaded_images() -> set[str]:
 def load_images(references: Sequence[str]) -> None:
     """Put images of the engine into the node, under all these names. Raises ClusterError."""
     with saved_images(references) as archive:
-        _kind("load", "image-archive", "/dev/stdin", "--name", CLUSTER, standard_input=archive)
+        _kind("load", "image-archive", "/dev/stdin", "--name", CLUSTER, stream=archive)
 
 
 def name_image(reference: str, other: str) -> None:
@@ -232,12 +235,11 @@ def _unlock_kubeconfig() -> None:
                 lock.unlink()
 
 
-def _kind(*arguments: str, standard_input: str | IO[bytes] | None = None) -> str:
-    """Run kind; what it prints. Raises ClusterError with the end of what it said."""
+def _kind(*arguments: str, text: str | None = None, stream: IO[bytes] | None = None) -> str:
+    """Run kind on a text or a stream, if it reads one; what it prints. Raises ClusterError with what it said last."""
     if engine() == "podman" and os.geteuid() != 0 and not os.environ.get("XDG_RUNTIME_DIR"):
         raise ClusterError("rootless podman needs XDG_RUNTIME_DIR: log in anew, or run as root")
     command = [str(program_file("kind")), *arguments]
-    text, stream = (standard_input, None) if isinstance(standard_input, str) else (None, standard_input)
     done = subprocess.run(  # noqa: S603
         command, input=text, stdin=stream, env=kind_environment(), capture_output=True, text=True, check=False
     )

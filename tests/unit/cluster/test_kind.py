@@ -78,7 +78,7 @@ def asked_of_kind(answers: Answers, monkeypatch: pytest.MonkeyPatch, kubernetes_
     answers({"PortBindings": (0, published(kind.node_ports()), ""), "State.Status": (0, "running\n", "")})
     asked: list[str] = []
 
-    def ask(*arguments: str, standard_input: str | None = None) -> str:
+    def ask(*arguments: str) -> str:
         asked.append(" ".join(arguments))
         return kubernetes_api.kubeconfig.read_text()
 
@@ -115,6 +115,19 @@ def test_one_without_a_default_storage_class_is_not_taken_over(
     with pytest.raises(ClusterError, match=r"no default StorageClass.*is-default-class.*`make cluster-down`"):
         kind.adopt()
     assert EXPORT not in asked_of_kind
+
+
+def test_one_of_several_nodes_is_not_taken_over(answers: Answers) -> None:
+    answers(
+        {
+            "PortBindings": (0, published(kind.node_ports()), ""),
+            "State.Status": (0, "running\n", ""),
+            "get nodes": (0, "node/user-analytics-control-plane\nnode/user-analytics-worker\n", ""),
+        }
+    )
+
+    with pytest.raises(ClusterError, match=r"more than one node.*`make cluster-down`"):
+        kind.adopt()
 
 
 def test_one_with_a_default_storage_class_is_taken_over_into_the_kubeconfig(

@@ -57,7 +57,9 @@ def test_another_version_of_java_is_named(bare_machine: Path) -> None:
 
 
 def test_a_java_home_without_java_is_named(bare_machine: Path) -> None:
-    assert "  - Java 17 (JAVA_HOME=/nowhere has none)\n" in check(bare_machine, JAVA_HOME="/nowhere").stderr
+    said = check(bare_machine, JAVA_HOME="/nowhere").stderr
+
+    assert "  - Java 17 (JAVA_HOME=/nowhere has none: unset it, or set it to a Java 17)\n" in said
 
 
 def test_cluster_up_says_all_at_once_before_it_makes_anything(bare_machine: Path) -> None:
