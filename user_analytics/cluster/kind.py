@@ -34,6 +34,10 @@ READY_SECONDS = 60
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 # Mounted into the nodes that are made here, from their first moment on. Others, of kind alone, lack it.
 OURS = "/kind/made-by-cluster-up"
+KEEPS_PORTS = (
+    f"as {CONFIGURATION.name} has it: a node keeps the ports that it was made with until `make cluster-down`. "
+    "Write those into the file, or make the cluster anew"
+)
 # A file of the node that is written once kind is done with it.
 COMPLETE = "/kind/complete"
 STALE_LOCK_SECONDS = 60.0
@@ -99,9 +103,9 @@ def adopt() -> None:
 
     Raises ClusterError when it is not whole, and what the client raises when its API does not answer or refuses.
     """
-    if closed := sorted(node_ports().items() - published_ports()):
+    if closed := closed_ports():
         raise _not_whole(
-            f"its node does not answer on {' and '.join(str(port) for port, _ in closed)} of this machine, which only "
+            f"its node does not answer on {' and '.join(map(str, closed))} of this machine, which only "
             f"a new one can, of `kind create cluster --config {CONFIGURATION.name}`"
         )
     start()
@@ -180,6 +184,11 @@ def published_ports() -> set[tuple[int, int]]:
         for binding in host or ()
         if binding["HostPort"]
     }
+
+
+def closed_ports() -> list[int]:
+    """Those of `node_ports` that do not lead into the node that is there."""
+    return sorted(port for port, _ in node_ports().items() - published_ports())
 
 
 def _is_taken(port: int) -> bool:

@@ -96,6 +96,9 @@ def _tools() -> str:
 
 def _node() -> str:
     if kind.is_complete():
+        # else servers would be told addresses that lead nowhere
+        if closed := kind.closed_ports():
+            raise ClusterError(f"the node does not answer on {' and '.join(map(str, closed))}, {kind.KEEPS_PORTS}")
         kind.start()
         return ""
     if kind.is_foreign():

@@ -34,6 +34,8 @@ def a_node(monkeypatch: pytest.MonkeyPatch, *options: str) -> Iterator[str]:
     """A container in place of the node; no Kubernetes ever answers in it."""
     name = f"user-analytics-test-{uuid.uuid4().hex}"
     monkeypatch.setattr(kind, "NODE", name)
+    # it has no network, and so no ports
+    monkeypatch.setattr(kind, "node_ports", dict)
     run("run", "--detach", "--network", "none", "--name", name, *options, own_base_image(), "sleep", "600")
     run("exec", name, "mkdir", "--parents", "/kind")
     yield name
@@ -48,8 +50,7 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def foreign_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """One of `kind create cluster`; it has no network, and so no ports."""
-    monkeypatch.setattr(kind, "node_ports", dict)
+    """One of `kind create cluster`."""
     yield from a_node(monkeypatch)
 
 
@@ -88,6 +89,16 @@ def test_a_complete_one_whose_api_does_not_answer_is_an_error_and_stays(node: st
     with pytest.raises(ClusterError, match="its Kubernetes API does not answer"):
         up._node()
     assert kind.node_state() == "running"
+
+
+def test_a_complete_one_of_other_ports_is_an_error_that_says_what_to_do(
+    node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("exec", node, "touch", kind.COMPLETE)
+    monkeypatch.setattr(kind, "node_ports", lambda: {8081: 30080})
+
+    with pytest.raises(ClusterError, match=r"not answer on 8081, as kind-config.yaml has it: .*`make cluster-down`"):
+        up._node()
 
 
 def test_a_complete_one_that_was_stopped_is_started(node: str) -> None:
