@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from kubernetes.client import CoreV1Api
 
-from user_analytics.cluster.kind import CONFIGURATION, KEEPS_PORTS, PAGES_HOST, node_ports, published_ports
+from user_analytics.cluster.kind import CONFIGURATION, KEEPS_PORTS, PAGES_HOST, closed_ports, node_ports
 from user_analytics.errors import ClusterError
 
 # The node's ports of the pages. Which ports of this machine lead there, kind-config.yaml says.
@@ -33,7 +33,7 @@ def address(node_port: int) -> str:
 def reached(node_port: int) -> str:
     """The URL of the page, if the node that is there is what answers on it. Raises ClusterError if it is not."""
     url = address(node_port)
-    if (urlsplit(url).port, node_port) not in published_ports():
+    if urlsplit(url).port in closed_ports():
         raise ClusterError(f"the node does not answer on {url}, {KEEPS_PORTS}")
     return url
 

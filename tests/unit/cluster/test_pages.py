@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from user_analytics.cluster import charts, kind, pages
+from user_analytics.cluster import charts, kind
 from user_analytics.cluster.pages import AIRFLOW, address, reached
 from user_analytics.errors import ClusterError
 
@@ -39,7 +39,7 @@ def test_a_page_without_a_port_of_this_machine_is_an_error_that_names_what_is_mi
 
 
 def test_a_node_with_the_ports_of_the_file_is_reached_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "published_ports", lambda: {(8080, AIRFLOW), (9001, 30901)})
+    monkeypatch.setattr(kind, "published_ports", lambda: {(8080, AIRFLOW), (9001, 30901)})
 
     assert reached(AIRFLOW) == "http://127.0.0.1:8080"
 
@@ -48,7 +48,7 @@ def test_a_node_with_the_ports_of_the_file_is_reached_there(monkeypatch: pytest.
 def test_what_listens_on_a_port_that_does_not_lead_into_the_node_is_no_page_of_it(
     published: set[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "published_ports", lambda: published)
+    monkeypatch.setattr(kind, "published_ports", lambda: published)
 
     with pytest.raises(
         ClusterError, match=r"^the node does not answer on http://127\.0\.0\.1:8080, as kind-config\.yaml has"
