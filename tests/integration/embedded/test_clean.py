@@ -88,6 +88,17 @@ def test_the_compiled_kernel_goes_with_the_environment_that_made_it(checkout: Pa
     assert list(kernel.parent.iterdir()) == []
 
 
+def test_what_python_compiled_goes_wherever_it_lies(checkout: Path) -> None:
+    compiled = checkout / "tests" / "unit" / "__pycache__" / "test_x.cpython-311.pyc"
+    compiled.parent.mkdir(parents=True)
+    compiled.touch()
+
+    done = clean(checkout)
+
+    assert done.returncode == 0, done.stderr
+    assert list((checkout / "tests" / "unit").iterdir()) == []
+
+
 def test_the_default_run_directory_goes_as_well_when_another_one_is_chosen(
     checkout: Path, left_running: subprocess.Popen[bytes]
 ) -> None:
