@@ -237,7 +237,7 @@ backfill: $(VENV)/.cluster ## Run the DAG for each date FROM … TO, ascending, 
 	@$(BIN)/python -m user_analytics.cluster.dag_run --from '$(strip $(FROM))' --to '$(strip $(TO))' --mode '$(strip $(MODE))'
 
 .PHONY: airflow-password
-airflow-password: $(VENV)/.cluster ## Print user and password of Airflow's web page, http://127.0.0.1:8080
+airflow-password: $(VENV)/.cluster ## Print the address of Airflow's web page, and user and password
 	@$(BIN)/python -m user_analytics.cluster.airflow
 
 ##@ Images

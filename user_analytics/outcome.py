@@ -17,7 +17,7 @@ def print_outcome(outcome: Outcome) -> None:
     typer.echo(_headline(outcome))
     _print_table("Top 5 customers by amount spent", Spender._fields, outcome.figures.top_by_amount_spent)
     _print_table("Top 5 customers by positive reviews", Reviewer._fields, outcome.figures.top_by_positive_reviews)
-    _print_table("Stage times", ("stage", "seconds", "peak_memory_mb"), [_stage_row(each) for each in outcome.stages])
+    _print_stages(outcome.stages)
     typer.echo(f"\nReport         {outcome.report}")
     typer.echo(f"Looker Studio  {outcome.links.report}")
     if outcome.links.note:
@@ -48,6 +48,12 @@ def _print_table(title: str, columns: Sequence[str], rows: Sequence[tuple[object
     typer.echo(f"\n{title}\n{format_rows(Rows(list(columns), list(rows)), 'table').rstrip()}")
 
 
-def _stage_row(stage: Stage) -> tuple[object, ...]:
-    memory = stage.peak_memory_bytes
-    return stage.name, f"{stage.seconds:.1f}", memory and memory >> 20
+def _print_stages(stages: Sequence[Stage]) -> None:
+    """With the memory where it is known: of a stage that ran in a pod it is not."""
+    rows: list[tuple[object, ...]] = [(stage.name, f"{stage.seconds:.1f}") for stage in stages]
+    columns = ["stage", "seconds"]
+    memory = [stage.peak_memory_bytes for stage in stages]
+    if any(memory):
+        columns.append("peak_memory_mb")
+        rows = [(*row, peak and peak >> 20) for row, peak in zip(rows, memory, strict=True)]
+    _print_table("Stage times", columns, rows)

@@ -48,10 +48,13 @@ def pages(core: CoreV1Api) -> list[Page]:
         if port.node_port
     }
     found = []
-    for node_port in node_ports().values():
+    closed = closed_ports()
+    for host_port, node_port in node_ports().items():
         if service := service_of.get(node_port):
             url = address(node_port)
-            found.append(Page(str(service), url, problem(url)))
+            # another program may answer there
+            why = f"the node does not answer there, {KEEPS_PORTS}" if host_port in closed else problem(url)
+            found.append(Page(str(service), url, why))
     return found
 
 

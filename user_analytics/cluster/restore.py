@@ -101,6 +101,7 @@ def _start_on_new_volumes(api: ApiClient) -> None:
     say("Starting the servers on what is restored")
     servers.start(api)
     servers.wait_until_ready(api)
+    say("Giving the accounts this cluster's passwords")
     accounts.renew(api)
 
 

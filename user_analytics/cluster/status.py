@@ -40,7 +40,10 @@ STYLES = {"completed": "green", "success": "green", "failed": "red", "submission
 
 @dataclass
 class Status:
-    """What there is to say of the cluster; `unread` says why the publications could not be read."""
+    """What there is to say of the cluster; `unread` says why the publications could not be read.
+
+    `at_work` names a command that stops and starts servers now.
+    """
 
     parts: list[Part]
     pages: list[Page]
@@ -49,6 +52,7 @@ class Status:
     dags: list[Run] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     unread: str = ""
+    at_work: str = ""
     notes: list[str] = field(default_factory=list)
 
     def is_ready(self) -> bool:
@@ -75,9 +79,10 @@ def read_status(api: ApiClient) -> Status:
 
 
 def explain_stopped(status: Status) -> None:
-    """Say of the servers that a command at work has stopped, and starts again, that it is at work."""
+    """Name the command at work that stops and starts servers, first of all and at those that it has stopped."""
     command = at_work()
     if command and command.target in RESUMING:
+        status.at_work = command.words
         theirs = {Part(f"{SERVERS}/{name}", STOPPED) for name in servers.NAMES}
         problem = f"it is stopped: {command.words}"
         status.parts = [Part(part.name, problem) if part in theirs else part for part in status.parts]
@@ -139,7 +144,10 @@ def add_publications(status: Status, core: CoreV1Api) -> None:
 
 def rendered(status: Status, now: datetime) -> RenderableType:
     """The status as tables, at most 100 columns wide."""
-    shown: list[RenderableType] = [_parts_table(status.parts)]
+    shown: list[RenderableType] = []
+    if status.at_work:
+        shown.append(Text(f"\n{status.at_work}: what is not ready may be so until it has ended", "yellow"))
+    shown.append(_parts_table(status.parts))
     if status.pages:
         shown.append(_pages_table(status.pages))
     if status.runs:

@@ -48,8 +48,12 @@ def _files(source: Path) -> list[Path]:
 def _build(directory: Path) -> None:
     command = [str(Path(sys.executable).with_name("uv")), "build", "--wheel", "--out-dir", str(directory)]
     command += ["--build-constraints", str(REQUIREMENTS / "build.txt"), "--python", sys.executable, str(CHECKOUT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
+    # what it builds with is pinned: where uv's cache has it, no index need be asked
+    for way in (["--offline"], []):
+        done = subprocess.run([*command, *way], capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode == 0:
+            break
+    else:
         tail = "\n".join(done.stderr.splitlines()[-10:])
         raise ClusterError(f"uv cannot build the wheel:\n{tail}")
     # uv marks the folder as nothing for git

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Service, V1ServicePort, V1ServiceSpec
 
+from tests.unit.cluster.conftest import Cluster
 from user_analytics.cluster import charts, kind
-from user_analytics.cluster.pages import AIRFLOW, address, reached
+from user_analytics.cluster import pages as pages_module
+from user_analytics.cluster.pages import AIRFLOW, address, pages, reached
 from user_analytics.errors import ClusterError
 
 
@@ -54,3 +57,23 @@ def test_what_listens_on_a_port_that_does_not_lead_into_the_node_is_no_page_of_i
         ClusterError, match=r"^the node does not answer on http://127\.0\.0\.1:8080, as kind-config\.yaml has"
     ):
         reached(AIRFLOW)
+
+
+def test_the_status_says_of_such_a_port_that_the_node_is_not_there_whoever_answers(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kind, "published_ports", lambda: {(8081, AIRFLOW)})
+    monkeypatch.setattr(pages_module, "problem", lambda _: "")  # it answers
+    core = CoreV1Api(cluster.client)
+    ports = [V1ServicePort(port=8080, node_port=AIRFLOW)]
+    service = V1Service(
+        metadata=V1ObjectMeta(name="airflow-api-server"), spec=V1ServiceSpec(type="NodePort", ports=ports)
+    )
+    core.create_namespaced_service("user-analytics", service)
+    try:
+        [page] = pages(core)
+    finally:
+        core.delete_namespaced_service("airflow-api-server", "user-analytics")
+
+    assert page.service == "airflow-api-server"
+    assert page.problem.startswith("the node does not answer there, as kind-config.yaml has it")

@@ -94,6 +94,18 @@ def test_a_condition_without_a_message_is_told_by_its_reason() -> None:
     assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[unready]))) == "ContainersNotReady"
 
 
+def test_a_pod_is_named_without_its_uid() -> None:
+    back_off = waiting(
+        "CrashLoopBackOff",
+        "back-off 20s restarting failed container=scheduler "
+        "pod=airflow-scheduler-5f7c9d8b6-x2x4q_user-analytics(0b9f1c57-7c2e-4f0e-9a41-2f1b5a0c9d3e)",
+    )
+
+    assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", container_statuses=[back_off]))) == (
+        "CrashLoopBackOff: back-off 20s restarting failed container=scheduler pod=airflow-scheduler-5f7c9d8b6-x2x4q"
+    )
+
+
 EVICTED = V1Pod(status=V1PodStatus(phase="Failed", reason="Evicted", message="low on memory"))
 WITHOUT_IMAGE = V1Pod(status=V1PodStatus(phase="Pending", container_statuses=[waiting("ErrImageNeverPull")]))
 

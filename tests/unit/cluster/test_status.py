@@ -87,8 +87,10 @@ def test_a_server_that_is_stopped_for_a_command_says_that_it_is_at_work(
     with sole_command(command):
         explain_stopped(status)
 
-    problem = f"it is stopped: `make {command}` is at work (process {os.getpid()})"
-    assert status.parts == [Part("user-analytics/minio", problem), Part("user-analytics/postgres", "")]
+    at_work = f"`make {command}` is at work (process {os.getpid()})"
+    stopped = Part("user-analytics/minio", f"it is stopped: {at_work}")
+    assert status.parts == [stopped, Part("user-analytics/postgres", "")]
+    assert printed(status).startswith(f"\n{at_work}: what is not ready may be so until it has ended\n")
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,18 @@ def test_what_no_command_starts_again_says_what_does(
         explain_stopped(status)
 
     assert status.parts == [Part(part, STOPPED)]
+
+
+def test_a_command_that_stops_no_server_is_not_what_keeps_one_from_being_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    status = a_status()
+
+    with sole_command("load-data"):
+        explain_stopped(status)
+
+    assert "load-data" not in printed(status)
 
 
 def test_a_run_has_a_line_with_its_state_and_how_long_it_took() -> None:
