@@ -55,7 +55,9 @@ clean: ## Stop what runs here and remove all data and environments of this check
 	fi
 	@rm -rf .run $(VENV) $(AIRFLOW) build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache *.egg-info \
 	  user_analytics/sentiment/_kernel.so
-	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf __pycache__; for folder in $(wildcard benchmarks charts dags data spark_apps tests user_analytics); do \
+	  find $$folder -name __pycache__ -prune -exec rm -rf {} +; \
+	done
 
 ##@ Development
 

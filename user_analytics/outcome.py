@@ -1,4 +1,4 @@
-"""What `run` prints at its end, on standard output."""
+"""What `run` and `dag-run` print at their end, on standard output."""
 
 from collections.abc import Sequence
 

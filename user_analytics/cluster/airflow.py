@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
-from user_analytics.cluster.pages import AIRFLOW, address, reached
+from user_analytics.cluster.pages import AIRFLOW, reached
 from user_analytics.cluster.secrets import AIRFLOW_USER, SERVERS, read_secret
 from user_analytics.errors import ClusterError, UserAnalyticsError
 
@@ -126,13 +126,20 @@ def _problem(response: httpx.Response) -> str:
         return f"{response.status_code} {response.reason_phrase}"
 
 
+def _where() -> str:
+    try:
+        return f"For {reached(AIRFLOW)}:"
+    except ClusterError as error:
+        return str(error)
+
+
 def main() -> int:
-    """Print user and password; exit code 1 when the cluster is out of reach."""
+    """Print user and password, and where they are for; exit code 1 when the cluster is out of reach."""
     try:
         with connected() as client:
             password = airflow_password(CoreV1Api(client))
-            say(f"Sign in at {address(AIRFLOW)} with this user and password:")
-            print(f"{AIRFLOW_USER} {password}")  # noqa: T201
+        say(_where())
+        print(f"{AIRFLOW_USER} {password}")  # noqa: T201
     except UserAnalyticsError as error:
         say(f"error: {error}")
         return error.exit_code

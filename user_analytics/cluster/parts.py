@@ -12,8 +12,8 @@ INSTANCE = "app.kubernetes.io/instance"
 NOT_INSTALLED = "it is not installed: run `make cluster-up`"
 ABSENT = "it is not there: run `make cluster-up`, which makes it"
 STOPPED = "it is stopped: run `make cluster-up`"
-# What the kubelet puts behind the name of a pod: nobody can type it into a command.
-WITH_UID = re.compile(r"_[a-z0-9-]+\([0-9a-f-]{36}\)")
+# Behind the name of a pod in the kubelet's messages: the part's name has the namespace, and no command takes the UID.
+NAMESPACE_AND_UID = re.compile(r"_[a-z0-9-]+\([0-9a-f-]{36}\)")
 # Conditions of a node that are bad when they hold.
 PRESSURE = {"MemoryPressure", "DiskPressure", "PIDPressure"}
 
@@ -35,7 +35,7 @@ def pod_problem(pod: V1Pod) -> str:
     for container in [*(status.init_container_statuses or []), *(status.container_statuses or [])]:
         waiting = container.state.waiting if container.state else None
         if waiting and waiting.reason not in {"PodInitializing", "ContainerCreating"}:
-            return f"{waiting.reason}: {WITH_UID.sub('', waiting.message or container.image)}"
+            return f"{waiting.reason}: {NAMESPACE_AND_UID.sub('', waiting.message or container.image)}"
     for condition in status.conditions or []:
         if condition.type in {"PodScheduled", "Ready"} and condition.status != "True":
             return _told(condition.reason, condition.message)

@@ -42,7 +42,7 @@ STYLES = {"completed": "green", "success": "green", "failed": "red", "submission
 class Status:
     """What there is to say of the cluster; `unread` says why the publications could not be read.
 
-    `at_work` names a command that stops and starts servers now.
+    `command` names the one at work that stops and starts servers.
     """
 
     parts: list[Part]
@@ -52,7 +52,7 @@ class Status:
     dags: list[Run] = field(default_factory=list)
     publications: list[Publication] = field(default_factory=list)
     unread: str = ""
-    at_work: str = ""
+    command: str = ""
     notes: list[str] = field(default_factory=list)
 
     def is_ready(self) -> bool:
@@ -70,7 +70,7 @@ def read_status(api: ApiClient) -> Status:
         pages=pages(core),
         runs=there[: 2 * LAST],
     )
-    explain_stopped(status)
+    name_command_at_work(status)
     add_restore(status, api)
     add_gone(status, there)
     add_dags(status, core)
@@ -78,11 +78,11 @@ def read_status(api: ApiClient) -> Status:
     return status
 
 
-def explain_stopped(status: Status) -> None:
-    """Name the command at work that stops and starts servers, first of all and at those that it has stopped."""
+def name_command_at_work(status: Status) -> None:
+    """Say which command stops and starts servers now, and that it is why one is stopped."""
     command = at_work()
     if command and command.target in RESUMING:
-        status.at_work = command.words
+        status.command = command.words
         theirs = {Part(f"{SERVERS}/{name}", STOPPED) for name in servers.NAMES}
         problem = f"it is stopped: {command.words}"
         status.parts = [Part(part.name, problem) if part in theirs else part for part in status.parts]
@@ -145,8 +145,9 @@ def add_publications(status: Status, core: CoreV1Api) -> None:
 def rendered(status: Status, now: datetime) -> RenderableType:
     """The status as tables, at most 100 columns wide."""
     shown: list[RenderableType] = []
-    if status.at_work:
-        shown.append(Text(f"\n{status.at_work}: what is not ready may be so until it has ended", "yellow"))
+    if status.command:
+        until = "until it has ended, and Airflow for some minutes more"
+        shown.append(Text(f"\n{status.command}: what is not ready may be so {until}", "yellow"))
     shown.append(_parts_table(status.parts))
     if status.pages:
         shown.append(_pages_table(status.pages))
@@ -242,6 +243,8 @@ def main() -> int:
         with connected() as api:
             status = read_status(api)
     except (UserAnalyticsError, OSError) as error:
+        if command := at_work():
+            say(command.words)
         say(f"cluster: {error}")
         return 1
     except KeyboardInterrupt:

@@ -49,12 +49,15 @@ def _build(directory: Path) -> None:
     command = [str(Path(sys.executable).with_name("uv")), "build", "--wheel", "--out-dir", str(directory)]
     command += ["--build-constraints", str(REQUIREMENTS / "build.txt"), "--python", sys.executable, str(CHECKOUT)]
     # what it builds with is pinned: where uv's cache has it, no index need be asked
-    for way in (["--offline"], []):
-        done = subprocess.run([*command, *way], capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode == 0:
-            break
-    else:
-        tail = "\n".join(done.stderr.splitlines()[-10:])
-        raise ClusterError(f"uv cannot build the wheel:\n{tail}")
+    if (by_cache := _problem([*command, "--offline"])) and (problem := _problem(command)):
+        raise ClusterError(f"uv cannot build the wheel:\n{problem}\nNor by its cache alone:\n{by_cache}")
     # uv marks the folder as nothing for git
     (directory / ".gitignore").unlink(missing_ok=True)
+
+
+def _problem(command: list[str]) -> str:
+    """Why a command failed; empty when it did not."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode == 0:
+        return ""
+    return "\n".join(done.stderr.splitlines()[-10:]) or f"exit code {done.returncode}"

@@ -1,5 +1,8 @@
 """How Airflow's API is asked: again when it does not answer, and with its own words when it refuses."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+
 import httpx
 import pytest
 from packaging.version import Version
@@ -83,3 +86,27 @@ def test_an_airflow_that_does_not_answer_does_not_tell_its_version(monkeypatch: 
         monkeypatch.setattr(airflow, "reached", lambda _: address)
 
     assert airflow_version() is None
+
+
+def closed(_: int) -> str:
+    raise ClusterError("the node does not answer on http://127.0.0.1:8080")
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (lambda _: "http://127.0.0.1:8080", "For http://127.0.0.1:8080:\n"),
+        # which another program may have
+        (closed, "the node does not answer on http://127.0.0.1:8080\n"),
+    ],
+)
+def test_the_password_comes_with_the_address_that_it_is_for_if_that_is_the_node_s(
+    page: Callable[[int], str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(airflow, "connected", nullcontext)
+    monkeypatch.setattr(airflow, "airflow_password", lambda _: "secret")
+    monkeypatch.setattr(airflow, "reached", page)
+
+    assert airflow.main() == 0
+
+    assert capsys.readouterr() == ("admin secret\n", told)

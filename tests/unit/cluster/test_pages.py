@@ -9,7 +9,7 @@ from kubernetes.client import CoreV1Api, V1ObjectMeta, V1Service, V1ServicePort,
 from tests.unit.cluster.conftest import Cluster
 from user_analytics.cluster import charts, kind
 from user_analytics.cluster import pages as pages_module
-from user_analytics.cluster.pages import AIRFLOW, address, pages, reached
+from user_analytics.cluster.pages import AIRFLOW, CONSOLE, address, pages, reached
 from user_analytics.errors import ClusterError
 
 
@@ -59,21 +59,22 @@ def test_what_listens_on_a_port_that_does_not_lead_into_the_node_is_no_page_of_i
         reached(AIRFLOW)
 
 
-def test_the_status_says_of_such_a_port_that_the_node_is_not_there_whoever_answers(
+def test_the_status_says_which_pages_the_node_does_not_have_and_why_others_do_not_answer(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kind, "published_ports", lambda: {(8081, AIRFLOW)})
-    monkeypatch.setattr(pages_module, "problem", lambda _: "")  # it answers
+    monkeypatch.setattr(kind, "published_ports", lambda: {(8081, AIRFLOW), (9001, CONSOLE)})
+    monkeypatch.setattr(pages_module, "problem", lambda _: "it answers with 503")
     core = CoreV1Api(cluster.client)
-    ports = [V1ServicePort(port=8080, node_port=AIRFLOW)]
-    service = V1Service(
-        metadata=V1ObjectMeta(name="airflow-api-server"), spec=V1ServiceSpec(type="NodePort", ports=ports)
-    )
-    core.create_namespaced_service("user-analytics", service)
+    node_ports = {"airflow-api-server": AIRFLOW, "minio-console": CONSOLE}
+    for name, node_port in node_ports.items():
+        ports = V1ServiceSpec(type="NodePort", ports=[V1ServicePort(port=80, node_port=node_port)])
+        core.create_namespaced_service("user-analytics", V1Service(metadata=V1ObjectMeta(name=name), spec=ports))
     try:
-        [page] = pages(core)
+        problems = {page.service: page.problem for page in pages(core)}
     finally:
-        core.delete_namespaced_service("airflow-api-server", "user-analytics")
+        for name in node_ports:
+            core.delete_namespaced_service(name, "user-analytics")
 
-    assert page.service == "airflow-api-server"
-    assert page.problem.startswith("the node does not answer there, as kind-config.yaml has it")
+    assert problems.keys() == node_ports.keys()
+    assert problems["airflow-api-server"].startswith("the node does not answer there, as kind-config.yaml has it")
+    assert problems["minio-console"] == "it answers with 503"

@@ -94,7 +94,7 @@ def test_a_condition_without_a_message_is_told_by_its_reason() -> None:
     assert pod_problem(V1Pod(status=V1PodStatus(phase="Running", conditions=[unready]))) == "ContainersNotReady"
 
 
-def test_a_pod_is_named_without_its_uid() -> None:
+def test_a_pod_is_named_without_its_namespace_and_uid() -> None:
     back_off = waiting(
         "CrashLoopBackOff",
         "back-off 20s restarting failed container=scheduler "

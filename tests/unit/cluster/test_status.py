@@ -36,8 +36,8 @@ from user_analytics.cluster.status import (
     add_dags,
     add_gone,
     add_publications,
-    explain_stopped,
     last_dag_runs,
+    name_command_at_work,
     rendered,
 )
 
@@ -85,12 +85,39 @@ def test_a_server_that_is_stopped_for_a_command_says_that_it_is_at_work(
     status = a_status(parts=[Part("user-analytics/minio", STOPPED), Part("user-analytics/postgres", "")])
 
     with sole_command(command):
-        explain_stopped(status)
+        name_command_at_work(status)
+
+    problem = f"it is stopped: `make {command}` is at work (process {os.getpid()})"
+    assert status.parts == [Part("user-analytics/minio", problem), Part("user-analytics/postgres", "")]
+
+
+@pytest.mark.parametrize("command", ["backup", "restore", "cluster-up"])
+def test_a_command_that_stops_and_starts_servers_is_named_first_whatever_is_ready(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    status = a_status()
+
+    with sole_command(command):
+        name_command_at_work(status)
 
     at_work = f"`make {command}` is at work (process {os.getpid()})"
-    stopped = Part("user-analytics/minio", f"it is stopped: {at_work}")
-    assert status.parts == [stopped, Part("user-analytics/postgres", "")]
-    assert printed(status).startswith(f"\n{at_work}: what is not ready may be so until it has ended\n")
+    assert " ".join(printed(status).split()).startswith(f"{at_work}: what is not ready may be so until it has ended")
+    assert status.is_ready()
+
+
+def test_a_command_at_work_is_named_also_where_no_cluster_answers_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+
+    with sole_command("cluster-up"):
+        assert status_module.main() == 1
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"`make cluster-up` is at work (process {os.getpid()})"
+    assert second.startswith("cluster: ")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +130,7 @@ def test_what_no_command_starts_again_says_what_does(
     status = a_status(parts=[Part(part, STOPPED)])
 
     with sole_command(command):
-        explain_stopped(status)
+        name_command_at_work(status)
 
     assert status.parts == [Part(part, STOPPED)]
 
@@ -115,7 +142,7 @@ def test_a_command_that_stops_no_server_is_not_what_keeps_one_from_being_ready(
     status = a_status()
 
     with sole_command("load-data"):
-        explain_stopped(status)
+        name_command_at_work(status)
 
     assert "load-data" not in printed(status)
 
