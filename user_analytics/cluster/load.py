@@ -1,24 +1,43 @@
 """Images from the engine's store into the cluster's node."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from user_analytics.cluster import kind
 from user_analytics.cluster.images import Image, build
 from user_analytics.cluster.messages import say
 
+# One alone keeps neither the engine nor the node at work all the time: what the one has read, the other waits for.
+LOADS_AT_ONCE = 2
+
 
 def ensure_loaded(images: Iterable[Image], loaded: set[str]) -> list[str]:
     """Build the images and load into the node what is not among `loaded`, the names there; the names of those.
 
-    Images on one base go together: what they share goes once. Raises ClusterError.
+    Images on one base go together: what they share goes once. They are loaded while others are built. Raises
+    ClusterError.
     """
     by_base: dict[Image, list[Image]] = {}
     for image in images:
         by_base.setdefault(image.base or image, []).append(image)
-    return [image.name for group in by_base.values() for image in _ensure_group_loaded(group, loaded)]
+    loads: dict[Future[None], list[Image]] = {}
+    with ThreadPoolExecutor(LOADS_AT_ONCE) as pool:
+        try:
+            for group in by_base.values():
+                if new := _new(group, loaded):
+                    loads[pool.submit(_load, new)] = new
+                for load in filter(Future.done, loads):
+                    load.result()
+            for load in loads:
+                load.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [image.name for new in loads.values() for image in new]
 
 
-def _ensure_group_loaded(images: list[Image], loaded: set[str]) -> list[Image]:
+def _new(images: Iterable[Image], loaded: set[str]) -> list[Image]:
+    """Those that are to be loaded; the others get their name by version."""
     new = []
     for image in images:
         build(image)
@@ -26,7 +45,9 @@ def _ensure_group_loaded(images: list[Image], loaded: set[str]) -> list[Image]:
             kind.name_image(image.reference(), image.versioned_reference())
         else:
             new.append(image)
-    if new:
-        say(f"Loading image {' and '.join(image.name for image in new)}")
-        kind.load_images([name for image in new for name in (image.reference(), image.versioned_reference())])
     return new
+
+
+def _load(images: Iterable[Image]) -> None:
+    say(f"Loading image {' and '.join(image.name for image in images)}")
+    kind.load_images([name for image in images for name in (image.reference(), image.versioned_reference())])

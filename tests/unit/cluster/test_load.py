@@ -1,4 +1,8 @@
-"""What is said, and what goes together, when images are loaded into the node."""
+"""What is said, what goes together and what side by side, when images are loaded into the node."""
+
+import time
+from collections.abc import Sequence
+from threading import Barrier, Event
 
 import pytest
 
@@ -6,8 +10,9 @@ from user_analytics.cluster import kind, load
 from user_analytics.cluster.catalogue import workload_images
 from user_analytics.cluster.images import Image
 from user_analytics.cluster.load import ensure_loaded
+from user_analytics.errors import ClusterError
 
-MINIO = Image("minio")
+MINIO, POSTGRES, INGEST = Image("minio"), Image("postgres"), Image("ingest")
 BASE = Image("spark-base")
 SPARK, OPERATOR = Image("spark", base=BASE), Image("spark-operator", base=BASE)
 Asked = list[tuple[str, ...]]
@@ -49,12 +54,79 @@ def test_an_image_that_the_node_has_gets_its_name_by_version_and_nothing_is_said
 
 def test_what_two_images_have_of_one_base_is_loaded_once(asked: Asked) -> None:
     assert ensure_loaded([SPARK, MINIO, OPERATOR], set()) == ["spark", "spark-operator", "minio"]
-    assert asked == [("load", *names(SPARK, OPERATOR)), ("load", *names(MINIO))]
+    assert sorted(asked) == [("load", *names(MINIO)), ("load", *names(SPARK, OPERATOR))]
 
 
 def test_of_two_images_with_one_base_only_the_new_one_is_loaded(asked: Asked) -> None:
     assert ensure_loaded([SPARK, OPERATOR], {SPARK.reference()}) == ["spark-operator"]
     assert asked == [("name", *names(SPARK)), ("load", *names(OPERATOR))]
+
+
+def test_two_are_loaded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Barrier(2, timeout=20)
+    monkeypatch.setattr(kind, "load_images", lambda _: both.wait())
+
+    assert ensure_loaded([MINIO, POSTGRES], set()) == ["minio", "postgres"]
+
+
+def test_one_is_loaded_while_the_next_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_loading = Event()
+    loaded_meanwhile: dict[str, bool] = {}
+
+    def build(image: Image) -> None:
+        loaded_meanwhile[image.name] = image == POSTGRES and is_loading.wait(20)
+
+    monkeypatch.setattr(kind, "load_images", lambda _: is_loading.set())
+    monkeypatch.setattr(load, "build", build)
+
+    ensure_loaded([MINIO, POSTGRES], set())
+
+    assert loaded_meanwhile == {"minio": False, "postgres": True}
+
+
+def test_one_that_cannot_be_built_is_told_when_those_under_way_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = Event()
+    loaded: list[str] = []
+
+    def build(image: Image) -> None:
+        if image == POSTGRES:
+            failed.set()
+            raise ClusterError("cannot build postgres")
+
+    def load_images(names: Sequence[str]) -> None:
+        failed.wait(20)
+        loaded.extend(names)
+
+    monkeypatch.setattr(load, "build", build)
+    monkeypatch.setattr(kind, "load_images", load_images)
+
+    with pytest.raises(ClusterError, match=r"^cannot build postgres$"):
+        ensure_loaded([MINIO, POSTGRES], set())
+    assert loaded == names(MINIO)
+
+
+def test_after_one_that_could_not_be_loaded_no_further_one_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_building, failed = Event(), Event()
+    built: list[str] = []
+
+    def build(image: Image) -> None:
+        built.append(image.name)
+        if image == POSTGRES:
+            is_building.set()
+            failed.wait(20)
+            time.sleep(0.2)  # it is over a moment after it has failed
+
+    def load_images(_: Sequence[str]) -> None:
+        is_building.wait(20)
+        failed.set()
+        raise ClusterError("no space left")
+
+    monkeypatch.setattr(load, "build", build)
+    monkeypatch.setattr(kind, "load_images", load_images)
+
+    with pytest.raises(ClusterError, match=r"^no space left$"):
+        ensure_loaded([MINIO, POSTGRES, INGEST], set())
+    assert built == ["minio", "postgres"]
 
 
 def test_the_images_on_spark_are_on_one_base() -> None:
