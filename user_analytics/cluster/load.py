@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 
 from user_analytics.cluster import kind
 from user_analytics.cluster.images import Image, build
@@ -21,17 +22,20 @@ def ensure_loaded(images: Iterable[Image], loaded: set[str]) -> list[str]:
     for image in images:
         by_base.setdefault(image.base or image, []).append(image)
     loads: dict[Future[None], list[Image]] = {}
+    enough = Event()
     with ThreadPoolExecutor(LOADS_AT_ONCE) as pool:
         try:
             for group in by_base.values():
                 if new := _new(group, loaded):
-                    loads[pool.submit(_load, new)] = new
+                    loads[pool.submit(_load, new, enough)] = new
                 for load in filter(Future.done, loads):
                     load.result()
             for load in loads:
                 load.result()
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            enough.set()
+            if any(load.running() for load in loads):
+                say("Waiting for the images that are being loaded")
             raise
     return [image.name for new in loads.values() for image in new]
 
@@ -48,6 +52,13 @@ def _new(images: Iterable[Image], loaded: set[str]) -> list[Image]:
     return new
 
 
-def _load(images: Iterable[Image]) -> None:
+def _load(images: Iterable[Image], enough: Event) -> None:
+    """Load images unless it is `enough`, as it is once some could not be loaded."""
+    if enough.is_set():
+        return
     say(f"Loading image {' and '.join(image.name for image in images)}")
-    kind.load_images([name for image in images for name in (image.reference(), image.versioned_reference())])
+    try:
+        kind.load_images([name for image in images for name in (image.reference(), image.versioned_reference())])
+    except BaseException:
+        enough.set()  # here, before this thread takes the next ones
+        raise

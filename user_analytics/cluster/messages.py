@@ -5,4 +5,4 @@ import sys
 
 def say(text: str) -> None:
     """Write a line to standard error; standard output is for what a command is asked to print."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)  # noqa: T201 - at once: two threads may write

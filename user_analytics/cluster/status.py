@@ -146,7 +146,7 @@ def rendered(status: Status, now: datetime) -> RenderableType:
     """The status as tables, at most 100 columns wide."""
     shown: list[RenderableType] = []
     if status.command:
-        until = "until it has ended, and Airflow for some minutes more"
+        until = "until it has ended; Airflow may take some minutes more"
         shown.append(Text(f"\n{status.command}: what is not ready may be so {until}", "yellow"))
     shown.append(_parts_table(status.parts))
     if status.pages:

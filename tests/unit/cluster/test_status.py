@@ -21,7 +21,7 @@ from rich.console import Console
 from tests.fixtures.airflow_server import served
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import airflow as airflow_module
-from user_analytics.cluster import forward
+from user_analytics.cluster import forward, kind
 from user_analytics.cluster import status as status_module
 from user_analytics.cluster.airflow import AirflowApi
 from user_analytics.cluster.images import CHECKOUT
@@ -110,14 +110,15 @@ def test_a_command_at_work_is_named_also_where_no_cluster_answers_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.setattr(kind, "node_state", lambda: None)
 
     with sole_command("cluster-up"):
         assert status_module.main() == 1
 
-    first, second = capsys.readouterr().err.splitlines()
-    assert first == f"`make cluster-up` is at work (process {os.getpid()})"
-    assert second.startswith("cluster: ")
+    assert capsys.readouterr().err.splitlines() == [
+        f"`make cluster-up` is at work (process {os.getpid()})",
+        "cluster: there is no cluster: `make cluster-up`",
+    ]
 
 
 @pytest.mark.parametrize(
