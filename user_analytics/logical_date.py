@@ -15,9 +15,12 @@ def today() -> date:
 def parse_date(text: str) -> date:
     """A date; raises ValueError, for the person who typed it, when it is not written as YYYY-MM-DD."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a date like 2010-12-08") from error
+        parsed = date.fromisoformat(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.isoformat() != text:
+        raise ValueError(f"{text!r} is not a date like 2010-12-08")
+    return parsed
 
 
 def parse_logical_date(text: str) -> date:

@@ -90,6 +90,12 @@ def test_a_date_to_come_is_refused_before_anything_is_run_for_it(reached: list[s
     assert reached == []
 
 
+@pytest.mark.parametrize("text", ["2010-12-8", "20101208", "2010-W49-3", "08.12.2010", "2010-13-08", "2010-12-08 ", ""])
+def test_a_date_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not a date like 2010-12-08$"):
+        parse_date(text)
+
+
 def test_what_only_reads_or_renders_takes_a_date_to_come() -> None:
     assert parse_date("2159-01-01") == date(2159, 1, 1)
     assert "2159-01-01" in READING["render"]("2159-01-01").stdout

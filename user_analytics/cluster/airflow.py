@@ -4,10 +4,11 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
 import httpx
-from kubernetes.client import CoreV1Api
+from kubernetes.client import ApiException, CoreV1Api
 from packaging.version import Version
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -110,8 +111,14 @@ def _client(timeout_seconds: float) -> httpx.Client:
 
 
 def airflow_password(core: CoreV1Api) -> str:
-    """The password of Airflow's administrator."""
-    passwords: dict[str, str] = json.loads(read_secret(core, SERVERS, "airflow")["passwords.json"])
+    """The password of Airflow's administrator. Raises ClusterError where there is none yet."""
+    try:
+        secret = read_secret(core, SERVERS, "airflow")
+    except ApiException as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        raise ClusterError("Airflow is not there yet: `make cluster-up` installs it") from error
+    passwords: dict[str, str] = json.loads(secret["passwords.json"])
     return passwords[AIRFLOW_USER]
 
 

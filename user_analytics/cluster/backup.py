@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("Interrupted. If a server is stopped now, `make cluster-up` starts it")
         return 130
-    say(f"{to} holds the backup; the servers run again.")
+    say(f"{to} holds the backup; the servers run again, and Airflow within some minutes.")
     return 0
 
 

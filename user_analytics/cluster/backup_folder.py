@@ -104,9 +104,11 @@ def _entries_to_disk(folder: Path) -> None:
 
 def read(folder: Path, names: Collection[str]) -> Backup:
     """The folder's backup of these volumes, once every byte was read and is as it was. Raises InputError."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder")
     try:
         backup = Backup.model_validate_json((folder / CONTENTS).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise InputError(f"{folder} is no complete backup: it has no {CONTENTS}, which is written last") from error
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]

@@ -26,7 +26,11 @@ def in_words() -> Iterator[None]:
         yield
     except ApiException as error:
         raise ClusterError(f"the cluster refuses: {message(error)}") from error
-    except (ConfigException, HTTPError) as error:
+    except ConfigException as error:
+        raise ClusterError(
+            f"the kubeconfig does not have the cluster, which gets there when its node is ready: {error}"
+        ) from error
+    except HTTPError as error:
         raise ClusterError(f"the cluster does not answer: {error}") from error
 
 

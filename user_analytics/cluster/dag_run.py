@@ -19,6 +19,7 @@ from user_analytics.cluster.connection import connected
 from user_analytics.cluster.messages import say
 from user_analytics.cluster.pages import AIRFLOW, address
 from user_analytics.cluster.report import REPORTS, fetch_report
+from user_analytics.cluster.sole_command import refuse_beside_another
 from user_analytics.errors import ClusterError, InputError, UserAnalyticsError
 from user_analytics.lake.store import open_store
 from user_analytics.logical_date import date_option
@@ -177,6 +178,7 @@ def main(
     try:
         wanted = list(dates(first, last or first))
         with connected() as client:
+            refuse_beside_another()  # a restore would take away what the run writes
             core = CoreV1Api(client)
             for ds in wanted:
                 with airflow_api(core) as api:  # anew for each: one is signed in for a day at most

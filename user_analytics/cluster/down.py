@@ -30,7 +30,7 @@ def main() -> int:
     except KeyboardInterrupt:
         say("Interrupted: `make cluster-down` goes on from here")
         return 130
-    say("The cluster is gone; images and caches stay.")
+    say("The cluster is gone, and its data; images and caches stay.")
     return 0
 
 

@@ -36,7 +36,7 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 OURS = "/kind/made-by-cluster-up"
 KEEPS_PORTS = (
     f"as {CONFIGURATION.name} has it: a node keeps the ports that it was made with until `make cluster-down`. "
-    "Write those into the file, or make the cluster anew"
+    "Write those into the file, or make the cluster anew, without its data"
 )
 # A file of the node that is written once kind is done with it.
 COMPLETE = "/kind/complete"

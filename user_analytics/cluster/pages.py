@@ -34,8 +34,12 @@ def reached(node_port: int) -> str:
     """The URL of the page, if the node that is there is what answers on it. Raises ClusterError if it is not."""
     url = address(node_port)
     if urlsplit(url).port in closed_ports():
-        raise ClusterError(f"the node does not answer on {url}, {KEEPS_PORTS}")
+        raise ClusterError(_closed(url))
     return url
+
+
+def _closed(url: str) -> str:
+    return f"the node does not answer on {url}, {KEEPS_PORTS}"
 
 
 def pages(core: CoreV1Api) -> list[Page]:
@@ -53,8 +57,7 @@ def pages(core: CoreV1Api) -> list[Page]:
         if service := service_of.get(node_port):
             url = address(node_port)
             # another program may answer there
-            why = f"the node does not answer there, {KEEPS_PORTS}" if host_port in closed else problem(url)
-            found.append(Page(str(service), url, why))
+            found.append(Page(str(service), url, _closed(url) if host_port in closed else problem(url)))
     return found
 
 

@@ -45,6 +45,12 @@ def sole_command(name: str) -> Iterator[None]:
         lock.truncate(0)
 
 
+def refuse_beside_another() -> None:
+    """For what changes the cluster's data and takes no turn itself. Raises ClusterError naming who is at work."""
+    if command := at_work():
+        raise _refusal(command)
+
+
 def at_work() -> Command | None:
     """The command that changes the cluster now."""
     try:
@@ -66,9 +72,12 @@ def _acquire(lock: IO[str]) -> None:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 lock.seek(0)
-                holder = _told(lock.read())
-                raise ClusterError(f"{holder.words} on the cluster: wait until it has ended, and try again") from None
+                raise _refusal(_told(lock.read())) from None
             time.sleep(POLL_SECONDS)
+
+
+def _refusal(holder: Command) -> ClusterError:
+    return ClusterError(f"{holder.words} on the cluster: wait until it has ended, and try again")
 
 
 def _told(text: str) -> Command:

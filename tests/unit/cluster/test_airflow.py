@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import httpx
 import pytest
+from kubernetes.client import ApiException
 from packaging.version import Version
 
 from tests.fixtures.airflow_server import airflow_server
@@ -86,6 +87,20 @@ def test_an_airflow_that_does_not_answer_does_not_tell_its_version(monkeypatch: 
         monkeypatch.setattr(airflow, "reached", lambda _: address)
 
     assert airflow_version() is None
+
+
+def test_a_cluster_without_airflow_yet_is_said_to_be_that(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(*_: object) -> dict[str, bytes]:
+        raise ApiException(status=404)
+
+    monkeypatch.setattr(airflow, "connected", nullcontext)
+    monkeypatch.setattr(airflow, "read_secret", absent)
+
+    assert airflow.main() == 1
+
+    assert capsys.readouterr() == ("", "error: Airflow is not there yet: `make cluster-up` installs it\n")
 
 
 def closed(_: int) -> str:

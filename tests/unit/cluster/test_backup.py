@@ -111,7 +111,7 @@ def test_a_backup_that_is_damaged_is_refused_by_name(made: Path, message: str) -
 
 
 def test_a_folder_that_does_not_exist_is_no_backup(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere is no complete backup"):
+    with pytest.raises(InputError, match="nowhere is no folder"):
         read(tmp_path / "nowhere", NAMES)
 
 

@@ -76,5 +76,7 @@ def test_the_status_says_which_pages_the_node_does_not_have_and_why_others_do_no
             core.delete_namespaced_service(name, "user-analytics")
 
     assert problems.keys() == node_ports.keys()
-    assert problems["airflow-api-server"].startswith("the node does not answer there, as kind-config.yaml has it")
+    assert problems["airflow-api-server"].startswith(
+        "the node does not answer on http://127.0.0.1:8080, as kind-config.yaml has it"
+    )
     assert problems["minio-console"] == "it answers with 503"

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from datetime import date
 from pathlib import Path
 from threading import Timer
 
 import pytest
 import typer
 
-from user_analytics.cluster import backup, down, restore, sole_command, up
+from user_analytics.cluster import backup, dag_run, down, restore, sole_command, up
 from user_analytics.cluster import load_data as load_data_command
 from user_analytics.cluster.sole_command import sole_command as hold
 from user_analytics.errors import ClusterError
@@ -94,6 +96,20 @@ def test_it_is_refused_before_it_does_anything(
         f"error: `make backup` is at work (process {holder.pid}) on the cluster: wait until it has ended, and try again"
     ]
     assert not (tmp_path / "backup").exists()
+
+
+def test_no_run_of_the_dag_is_begun_meanwhile(
+    holder: Holder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dag_run, "connected", nullcontext)  # a cluster that takes no call
+
+    with pytest.raises(typer.Exit) as end:
+        dag_run.main(date(2010, 12, 8))
+
+    assert end.value.exit_code == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: `make backup` is at work (process {holder.pid}) on the cluster: wait until it has ended, and try again"
+    ]
 
 
 def test_a_command_that_was_killed_is_in_nobodys_way_though_its_child_lives(holder: Holder) -> None:

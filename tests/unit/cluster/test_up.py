@@ -83,18 +83,26 @@ def test_a_cluster_of_kind_that_refuses_is_not_taken_over(
     assert "node: the cluster refuses: Unauthorized" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("server", [None, {"server": "https://127.0.0.1:1"}], ids=["unknown", "gone"])
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        (None, "the kubeconfig does not have the cluster, which gets there when its node is ready: "),
+        ({"server": "https://127.0.0.1:1"}, "the cluster does not answer: "),
+    ],
+    ids=["unknown", "gone"],
+)
 def test_a_cluster_that_does_not_answer_ends_the_step_with_a_message(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     server: dict[str, str] | None,
+    problem: str,
 ) -> None:
     use_cluster(monkeypatch, tmp_path, server)
     leave_only(monkeypatch, "secrets")
 
     assert up.main() == 1
-    assert "secrets: the cluster does not answer: " in capsys.readouterr().err
+    assert f"secrets: {problem}" in capsys.readouterr().err
 
 
 def listen() -> socket.socket:
