@@ -28,8 +28,8 @@ def ensure_loaded(images: Iterable[Image], loaded: set[str]) -> list[str]:
             for group in by_base.values():
                 if new := _new(group, loaded):
                     loads[pool.submit(_load, new, enough)] = new
-                for load in filter(Future.done, loads):
-                    load.result()
+                if enough.is_set():
+                    break
             for load in loads:
                 load.result()
         except BaseException:
