@@ -17,6 +17,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = [
+    "tests.cost",
     "tests.fixtures.chromium",
     "tests.fixtures.emulator",
     "tests.fixtures.helm",
