@@ -87,7 +87,9 @@ class Cost:
             write(f"{'':>6} {seconds:8.1f} {'':>8}  {fixture}")
 
     def _line(self, name: str, files: list[str]) -> str:
-        tests, seconds, cpu = (sum(each[file] for file in files) for each in (self.tests, self.seconds, self.cpu))
+        tests, seconds, cpu = (
+            sum(each.get(file, 0) for file in files) for each in (self.tests, self.seconds, self.cpu)
+        )
         return f"{tests:6.0f} {seconds:8.1f} {cpu:8.1f}  {name}"
 
 
