@@ -158,21 +158,3 @@ def test_an_altered_file_ends_the_application_with_one_line_that_names_it(
     assert reason(finished).startswith(f"{store.url}/{key} was truncated or altered")
     with pytest.raises(ManifestMissing):
         read_staging_manifest(store, "user_purchase", DS)
-
-
-def test_a_date_without_raw_data_is_an_error_that_says_what_to_run(
-    applications: Applications, store: LocalStore
-) -> None:
-    finished = applications.run("movie_review", date(2010, 12, 9), model_version="tfidf-none")
-    assert finished.returncode == 1
-    assert reason(finished) == (
-        f"{store.url}/raw/movie_review/ds=2010-12-09/_manifest.json does not exist: run its ingestion first"
-    )
-
-
-def test_a_malformed_date_is_wrong_usage(applications: Applications) -> None:
-    command, environment = applications.submission("movie_review", DS)
-    command[command.index("--ds") + 1] = "08/12/2010"
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False)
-    assert finished.returncode == 2
-    assert "'08/12/2010' is not a date like 2010-12-08" in finished.stdout

@@ -28,6 +28,8 @@ KILLED_STAGES = [
     "report",
 ]
 
+Kill = Callable[[int, int], None]
+
 pytestmark = pytest.mark.timeout(1800)
 
 
@@ -54,7 +56,14 @@ def completed(command_line: CommandLine, tmp_path_factory: pytest.TempPathFactor
     return Completed(arguments, output, command_line.views())
 
 
-def killed(run: subprocess.Popen[str], stage: str, delay: float, kill: Callable[[int, int], None]) -> bool:
+def kill_early(command_line: CommandLine, completed: Completed, stage: str, delay: float, kill: Kill) -> None:
+    """Kill a run some seconds into a stage, or earlier where it had succeeded before; it leaves nothing running."""
+    while not killed(command_line.start(*completed.arguments), stage, delay, kill):
+        delay /= 2
+    assert_nothing_runs(command_line)
+
+
+def killed(run: subprocess.Popen[str], stage: str, delay: float, kill: Kill) -> bool:
     """Kill a run some seconds into a stage; False when it had succeeded before."""
     with run:
         wait_for_stage(run, stage)
@@ -198,17 +207,27 @@ def test_the_end_of_the_emulator_ends_the_run_at_once(command_line: CommandLine,
     assert command_line.views() == completed.views
 
 
+def test_killed_while_spark_is_at_work_it_leaves_nothing_running_and_the_next_run_ends_as_ever(
+    command_line: CommandLine, completed: Completed
+) -> None:
+    kill_early(command_line, completed, "movie_review", delay=completed.seconds("movie_review") / 2, kill=os.kill)
+    assert command_line.views() == completed.views, "a killed run left the tables changed"
+
+    command_line(*completed.arguments)
+
+    assert command_line.views() == completed.views
+
+
+@pytest.mark.long
 def test_killed_at_ten_random_instants_it_leaves_nothing_running_and_the_next_run_ends_as_ever(
     command_line: CommandLine, completed: Completed
 ) -> None:
     chance = random.Random(SEED)  # noqa: S311
     stages = chance.sample(KILLED_STAGES, len(KILLED_STAGES))
-    kills: list[Callable[[int, int], None]] = [os.kill, os.killpg]
+    kills: list[Kill] = [os.kill, os.killpg]
     for number, stage in enumerate(stages):
         delay = chance.uniform(0, 0.9) * completed.seconds(stage)
-        while not killed(command_line.start(*completed.arguments), stage, delay, kills[number % 2]):
-            delay /= 2
-        assert_nothing_runs(command_line)
+        kill_early(command_line, completed, stage, delay, kills[number % 2])
     assert command_line.views() == completed.views, "a killed run left the tables changed"
 
     command_line(*completed.arguments)

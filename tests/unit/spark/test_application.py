@@ -5,11 +5,13 @@ import logging
 import re
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 import structlog
 from pyspark.errors import PySparkException
 
+from spark_apps import movie_review
 from user_analytics.errors import (
     CorruptObject,
     InputError,
@@ -108,6 +110,19 @@ def test_an_application_gets_its_date_and_settings_and_ends_with_0() -> None:
         == 0
     )
     assert got == [(date(2010, 12, 8), Settings())]  # type: ignore[call-arg]
+
+
+def test_a_date_without_raw_data_is_an_error_that_says_what_to_run_whatever_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LAKE_URL", str(tmp_path))
+    parser = argument_parser("")
+    parser.set_defaults(model_version="tfidf-none")
+
+    assert run(movie_review.main, parser, ["--ds", "2010-12-09"]) == 1
+
+    missing = f"{tmp_path}/raw/movie_review/ds=2010-12-09/_manifest.json does not exist: run its ingestion first"
+    assert json.loads(capsys.readouterr().err)["reason"] == missing
 
 
 def test_an_application_that_fails_says_why_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
