@@ -11,16 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BEFORE = ["test-tools", "cluster-tools", "lint", "test", "test-run"]
+BEFORE = ["lint", "test ARGS=tests/unit", "test-tools", "cluster-tools", "test-run", "fence up"]
+BESIDE = {"cluster-up", "test"}
 CLEARED = ["cluster-down", "fence down"]
 TOLD = ["cluster-status", "cluster-logs TAIL=40"]
 # In place of the real ones, which take an hour: each notes what it was called with. The target $FAILS ends with 2, and
 # $HANGS waits for a program of two minutes.
 CALLED = '#!/bin/sh\necho "{name}$*" >>"$CALLS"\n'
 MAKE = CALLED.format(name="") + (
-    'echo "== 3 passed in 1.00s =="\n[ "$1" != "$HANGS" ] || sleep 120\nif [ "$1" = "$FAILS" ]; then exit 2; fi\n'
+    'echo "== 3 passed in 1.00s =="\n[ "$*" != "$HANGS" ] || sleep 120\nif [ "$*" = "$FAILS" ]; then exit 2; fi\n'
 )
-ANSWERS = {"id": "#!/bin/sh\necho 0\n", "df": "#!/bin/sh\necho Avail\necho $((${GIGABYTES:-30} << 20))\n"}
+ANSWERS = {
+    "id": "#!/bin/sh\necho 0\n",
+    "df": "#!/bin/sh\necho Avail\necho $((${GIGABYTES:-30} << 20))\n",
+    "free": "#!/bin/sh\necho Mem: 23 2 1 0 20 ${MEMORY:-20}\n",
+}
 
 
 class Ci:
@@ -71,27 +76,58 @@ def test_all_steps_run_and_the_summary_tells_what_each_ran(ci: Ci) -> None:
     code, said = ci.run()
 
     assert code == 0
-    assert ci.calls() == [*BEFORE, "fence up", "e2e", *CLEARED]
-    summary = said[said.index("step ") :].splitlines()
-    assert [line.split()[1] for line in summary[1:]] == [*BEFORE, "e2e", "cluster-down"]
-    assert summary[-2].endswith("  3 passed in 1.00s")
+    calls = ci.calls()
+    assert calls[: len(BEFORE)] == BEFORE
+    assert set(calls[len(BEFORE) : -3]) == BESIDE
+    assert calls[-3:] == ["e2e", *CLEARED]
+    steps = [line.split()[1] for line in summary(said)]
+    assert steps == [
+        "lint",
+        "test",
+        "test-tools",
+        "cluster-tools",
+        "test-run",
+        "test",
+        "cluster-up,",
+        "e2e",
+        CLEARED[0],
+    ]
+    assert summary(said)[-2].endswith("  3 passed in 1.00s")
+
+
+def test_where_memory_is_short_the_cluster_is_made_after_the_tests(ci: Ci) -> None:
+    code, _ = ci.run(MEMORY="11")
+
+    assert code == 0
+    assert ci.calls() == [*BEFORE, "test", "cluster-up", "e2e", *CLEARED]
 
 
 def test_a_step_that_fails_ends_it_with_its_exit_code(ci: Ci) -> None:
     code, said = ci.run(FAILS="lint")
 
     assert code == 2
-    assert ci.calls() == BEFORE[:3]
+    assert ci.calls() == BEFORE[:1]
     assert said.splitlines()[-1].endswith("exit code 2: 3 passed in 1.00s")
 
 
-def test_tests_that_fail_on_the_cluster_leave_its_state_in_the_output_and_nothing_on_the_machine(ci: Ci) -> None:
-    code, said = ci.run(FAILS="e2e")
+@pytest.mark.parametrize("target", ["e2e", "cluster-up"])
+def test_what_fails_of_the_cluster_leaves_its_state_in_the_output_and_nothing_on_the_machine(
+    ci: Ci, target: str
+) -> None:
+    code, said = ci.run(FAILS=target)
 
     assert code == 2
-    assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
+    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
     assert said.index("== make cluster-status") < said.index("== make cluster-down")
-    assert re.search(r"make e2e +\d+\.\d  exit code 2: 3 passed in 1\.00s", said)
+    assert re.search(rf"make {target}.* +\d+\.\d  exit code 2: 3 passed in 1\.00s", said)
+
+
+def test_when_the_tests_fail_the_making_of_the_cluster_is_stopped_before_it_is_removed(ci: Ci) -> None:
+    code, said = ci.run(HANGS="cluster-up", FAILS="test")
+
+    assert code == 2
+    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
+    assert re.search(r"make cluster-up, beside +\d+\.\d  exit code 130", said)
 
 
 def test_a_cluster_that_does_not_go_is_a_failure_and_the_fence_is_removed_all_the_same(ci: Ci) -> None:
@@ -101,25 +137,33 @@ def test_a_cluster_that_does_not_go_is_a_failure_and_the_fence_is_removed_all_th
     assert ci.calls()[-2:] == CLEARED
 
 
+@pytest.mark.parametrize("target", ["cluster-up", "e2e"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_it_stops_the_tests_and_clears_up(ci: Ci, number: signal.Signals, code: int) -> None:
-    with ci.start(HANGS="e2e") as process:
+def test_interrupted_it_stops_what_is_at_work_and_clears_up(
+    ci: Ci, number: signal.Signals, code: int, target: str
+) -> None:
+    with ci.start(HANGS=target) as process:
         deadline = time.monotonic() + 30
-        while "e2e" not in ci.calls():
+        while not {target, "test"} <= set(ci.calls()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
         said, _ = process.communicate(timeout=60)
 
     assert process.returncode == code
-    assert ci.calls() == [*BEFORE, "fence up", "e2e", *TOLD, *CLEARED]
-    assert re.search(rf"make e2e +\d+\.\d  exit code {code}", said)
+    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
+    assert re.search(rf"make {target}.* +\d+\.\d  exit code {code}", said)
 
 
 def test_a_machine_with_too_little_disk_is_told_so_in_one_line(ci: Ci) -> None:
     code, said = ci.run(GIGABYTES="24")
 
     assert code == 0
-    assert ci.calls() == BEFORE
+    assert ci.calls() == [*BEFORE[:3], "test", "test-run"]
     assert "not run: it needs root and 25 GB of free disk" in said.splitlines()[-1]
     assert said.splitlines()[-1].endswith("has 24 GB")
+
+
+def summary(said: str) -> list[str]:
+    """A line for each step."""
+    return said[said.index("step ") :].splitlines()[1:]
