@@ -17,6 +17,8 @@ TO ?=               ## backfill: last date. backup: folder, new or empty
 MODE ?= full        ## run, ingest, dag-run, backfill: full or incremental
 ARGS ?=             ## run: further options of user-analytics run. Tests: arguments for pytest. Stages on the cluster: --set NAME=VALUE
 APP ?=              ## apply: movie-review or user-purchase. cluster-logs: what to show
+INSTALL ?= $(filter true,$(CI)) ## test: 1 installs Debian packages that are missing, after saying which (CI=true does too)
+COVERAGE ?=         ## test: 1 also prints the coverage, which takes a third longer
 TAIL ?= 100         ## cluster-logs: lines of each log
 VIEW ?= user_behaviour_metrics_view ## query: the view to print
 FORMAT ?= table     ## query: table, csv or json
@@ -31,8 +33,8 @@ PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --dist 
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/user-analytics
 include requirements/versions.env
 MINIO := $(CACHE)/bin/minio-$(MINIO_VERSION)
-POSTGRES_15 := /usr/lib/postgresql/15/bin/postgres
-CHROMIUM := /usr/bin/chromium
+# what the tests start of Debian, where it is missing
+TEST_PACKAGES := $(if $(wildcard /usr/lib/postgresql/15/bin/postgres),,postgresql-15) $(if $(wildcard /usr/bin/chromium),,chromium)
 
 ##@ One machine
 
@@ -65,9 +67,13 @@ clean: ## Stop what runs here and remove all data and environments of this check
 check: lint test test-run ## Lint and test: what has to pass before a change lands
 
 .PHONY: test
-test: dev ## Run unit, integration and chart tests with coverage, and without ARGS the DAGs' too; skipped ones say why
+test: packages dev ## Run unit, integration and chart tests, and without ARGS the DAGs' too; what is skipped says what it lacks
 	@$(if $(strip $(ARGS)),,$(MAKE) --no-print-directory test-dags)
-	@$(PYTEST) --cov --cov-report=term $(ARGS)
+	@$(PYTEST) -m 'not long' $(if $(strip $(COVERAGE)),--cov --cov-report=term) $(ARGS)
+
+.PHONY: packages
+packages:
+	@$(if $(strip $(INSTALL)),requirements/install-debian-packages.sh $$(requirements/check-prerequisites.sh --run --packages) $(TEST_PACKAGES))
 
 .PHONY: test-dags
 test-dags: $(AIRFLOW)/.airflow ## Test the DAGs in Airflow's own environment, which this makes
@@ -75,14 +81,22 @@ test-dags: $(AIRFLOW)/.airflow ## Test the DAGs in Airflow's own environment, wh
 
 .PHONY: test-run
 test-run: dev ## Test `make run` and its Spark applications whole: killed, repeated, with a full disk, on real files (REAL_DATA=folder)
-	@$(PYTEST) tests/e2e/one_machine tests/real_data $(ARGS)
+	@$(PYTEST) -m 'not long' tests/e2e/one_machine tests/real_data $(ARGS)
 
 .PHONY: e2e
 e2e: dev ## Test the pipeline on the kind cluster, which is made if there is none (REAL_DATA=folder: on real files)
 	@$(BIN)/pytest tests/e2e/cluster -m 'not long' $(ARGS)
 
+.PHONY: test-long
+test-long: dev ## Run what `make test` leaves out (tests/README.md says what guards which part)
+	@$(PYTEST) -m long $(ARGS)
+
+.PHONY: test-run-long
+test-run-long: dev ## Run what `make test-run` leaves out: a run that is killed at ten instants
+	@$(PYTEST) -m long tests/e2e/one_machine tests/real_data $(ARGS)
+
 .PHONY: e2e-long
-e2e-long: dev ## Test what takes minutes each on the kind cluster: schedulers killed, checks failed, dates backfilled
+e2e-long: dev ## Run what `make e2e` leaves out: cluster-up, restores and schedulers killed, checks failed, dates backfilled
 	@$(BIN)/pytest tests/e2e/cluster -m long $(ARGS)
 
 .PHONY: test-cloud
@@ -109,20 +123,15 @@ format: dev ## Rewrite Python and SQL in the house style
 dev: $(VENV)/.dev jars ## Install what tests and lint need into .venv
 
 .PHONY: test-tools
-test-tools: $(VENV)/.uv ## Install what the tests start: Postgres 15, Chromium, and built from source MinIO, Helm and a Kubernetes API server
+test-tools: $(VENV)/.uv ## Install what the tests start: Postgres 15, Chromium, podman, and built from source MinIO, Helm and a Kubernetes API server
+	@requirements/install-debian-packages.sh $(TEST_PACKAGES)
+	@requirements/install-cluster-tools.sh
 	@requirements/check-prerequisites.sh --tests >/dev/null
-	@packages=; \
-	[ -x $(POSTGRES_15) ] || packages+=" postgresql-15"; \
-	[ -x $(CHROMIUM) ] || packages+=" chromium"; \
-	if [ -n "$$packages" ]; then \
-	  echo "Installing Debian packages:$$packages"; \
-	  root=; [ "$$(id -u)" = 0 ] || root=sudo; \
-	  $$root apt-get update -qq; \
-	  DEBIAN_FRONTEND=noninteractive $$root apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
-	fi
-	@$(BIN)/python -m user_analytics.cluster.go_programs minio helm kubeconform kube-score etcd kubernetes
+	@$(BIN)/python -m user_analytics.cluster.go_programs minio helm kubeconform kube-score etcd \
+	  kubernetes/kube-apiserver kubernetes/kube-controller-manager kubernetes/kubectl
 	@go -C requirements/go/kubernetes mod download k8s.io/kubernetes
 	@go -C requirements/go/spark-operator mod download github.com/kubeflow/spark-operator/v2
+	@$(BIN)/python -m user_analytics.cluster.base_image
 	@echo "All that the tests start is there."
 
 .PHONY: bench-extraction

@@ -18,6 +18,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = [
     "tests.cost",
+    "tests.skipped",
     "tests.fixtures.chromium",
     "tests.fixtures.emulator",
     "tests.fixtures.helm",

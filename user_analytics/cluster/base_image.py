@@ -1,14 +1,19 @@
-"""The image that all others are built on: Debian, made from its packages where no registry can be reached."""
+"""The image that all others are built on: Debian, made from its packages where no registry can be reached.
+
+`python -m user_analytics.cluster.base_image` makes it, from the checkout: standard library only.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from user_analytics.cluster.engine import engine, has_image
+from user_analytics.cluster.messages import say
 from user_analytics.cluster.versions import read_versions
 from user_analytics.cluster.workspace import workspace
-from user_analytics.errors import ClusterError
+from user_analytics.errors import ClusterError, UserAnalyticsError
 
 # Debian's own slim images leave these out too.
 LEFT_OUT = (
@@ -64,3 +69,19 @@ def _check(command: list[str]) -> None:
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-10:])
         raise ClusterError(f"{command[0]} failed:\n{tail}")
+
+
+def main() -> int:
+    """Make the image if it is missing; exit code 1 with a message when it cannot be made."""
+    try:
+        ensure_base_image()
+    except (UserAnalyticsError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

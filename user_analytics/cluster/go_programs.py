@@ -1,8 +1,8 @@
 """Programs built from source with Go, in the user's cache as `bin/NAME-VERSION`.
 
 Each folder of `requirements/go` is a module that names what to build as its tools, and pins that and all it is made
-of by version and hash. `python -m user_analytics.cluster.go_programs [MODULE…]` builds what is missing. It runs before
-any package is installed, from the checkout: standard library only.
+of by version and hash. `python -m user_analytics.cluster.go_programs [MODULE[/PROGRAM]…]` builds what is missing. It
+runs before any package is installed, from the checkout: standard library only.
 """
 
 import fcntl
@@ -153,11 +153,12 @@ def _go(*arguments: str, module: str) -> subprocess.CompletedProcess[str]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build the named modules, or all; exit code 1 with a message when one cannot be built."""
+    """Build the named modules or programs, or all; exit code 1 with a message when one cannot be built."""
     try:
-        for module in arguments or sorted(folder.name for folder in MODULES.iterdir() if folder.is_dir()):
-            if not build(module):
-                say(f"Have {module} {module_version(module)}")
+        for wanted in arguments or sorted(folder.name for folder in MODULES.iterdir() if folder.is_dir()):
+            module, _, name = wanted.partition("/")
+            if not build(module, name or None):
+                say(f"Have {name or module} {module_version(module)}")
     except (UserAnalyticsError, OSError) as error:
         say(f"error: {error}")
         return 1

@@ -19,7 +19,8 @@ from user_analytics.cluster.engine import has_image, remove_abandoned_builds, ru
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
+        shutil.which("podman") is None or not has_image(own_base_image()),
+        reason="podman or its base image is missing: make test-tools",
     ),
     pytest.mark.usefixtures("podman_to_itself"),
 ]

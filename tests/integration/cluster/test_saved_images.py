@@ -12,7 +12,8 @@ from user_analytics.cluster.base_image import own_base_image
 from user_analytics.cluster.engine import has_image, run, saved_images, tag_image
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("podman") is None or not has_image(own_base_image()), reason="no podman, or no image: make images"
+    shutil.which("podman") is None or not has_image(own_base_image()),
+    reason="podman or its base image is missing: make test-tools",
 )
 
 

@@ -59,7 +59,7 @@ def wait_for_end(pid: int) -> None:
         pytest.param(embedded_binaries(), 18, id="embedded 18"),
         pytest.param(
             DEBIAN, 15, id="Debian's 15",
-            marks=pytest.mark.skipif(not DEBIAN.exists(), reason="Debian's postgresql-15 is not installed"),
+            marks=pytest.mark.skipif(not DEBIAN.exists(), reason="Postgres 15 is missing: make test-tools"),
         ),
     ],
 )  # fmt: skip
