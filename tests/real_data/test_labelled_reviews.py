@@ -61,6 +61,7 @@ def test_the_kernel_gives_every_review_the_logit_that_plain_python_gives(counter
     np.testing.assert_allclose(model.table.logits(TEXTS), plain_logits(shipped, counters), rtol=0, atol=1e-9)
 
 
+@pytest.mark.long
 def test_rounding_to_bytes_moves_no_logit_by_a_tenth(counters: list[Counter[str]]) -> None:
     few = np.arange(0, len(TEXTS), 10)
     counts = count_ngrams(TEXTS.take(few).cast(pa.large_string()), minimum_rows=3)
