@@ -1,11 +1,16 @@
-"""What is on the machine that a cluster there may leave behind, as the engine and the kernel tell it."""
+"""What is on the machine that a cluster there may leave behind, as the engine and the kernel tell it.
+
+`python -m tests.e2e.cluster.machine` prints it, one thing a line. With a file that holds what this printed before there
+was a cluster it prints what is left of that cluster, and ends with 1 if anything is.
+"""
 
 import os
 import re
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from user_analytics.cluster.engine import engine, run
@@ -74,3 +79,21 @@ def _rules(command: str) -> Iterator[str]:
 
 def _said(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what there is, or what is left of what the named file does not list."""
+    if not can_tell():
+        sys.stderr.write("what a cluster leaves is not looked at: that takes podman with CNI, ip and iptables-save\n")
+        return 0
+    found = there_is()
+    if not arguments:
+        sys.stdout.writelines(f"{each}\n" for each in sorted(found))
+        return 0
+    left = left_of(found - set(Path(arguments[0]).read_text().splitlines()))
+    sys.stderr.writelines(f"left by the cluster: {each}\n" for each in sorted(left))
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
