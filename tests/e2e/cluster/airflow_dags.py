@@ -29,6 +29,11 @@ class Dag:
         [run] = [run for run in self.runs() if run["logical_date"].startswith(ds)]
         return str(run["dag_run_id"])
 
+    def unfinished_run_of(self, ds: str) -> str | None:
+        """The id of a date's run if it is there and has not ended."""
+        found = [run for run in self.runs() if run["logical_date"].startswith(ds) and run["state"] not in ENDED]
+        return str(found[0]["dag_run_id"]) if found else None
+
     def begin(self, ds: str, **configuration: Any) -> str:
         """Have a new run of a date begin, in place of one that is there; its id."""
         for run in self.runs():

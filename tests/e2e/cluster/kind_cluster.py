@@ -26,10 +26,13 @@ from kubernetes.client import (
 from tests.fixtures.warehouse import views_as_csv
 from user_analytics.cluster.access import cluster_settings
 from user_analytics.cluster.charts import NAMESPACES
+from user_analytics.cluster.connection import in_words
 from user_analytics.cluster.forward import kubectl
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.cluster.kind import CONTEXT
 from user_analytics.cluster.secrets import JOBS
+from user_analytics.cluster.status import read_status
+from user_analytics.errors import UserAnalyticsError
 from user_analytics.lake.store import open_store
 from user_analytics.lake.stored_object import StoredObject
 from user_analytics.source import TABLE, source_transaction
@@ -219,12 +222,20 @@ class KindCluster:
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {purpose}"
-            time.sleep(0.3)
+            time.sleep(0.5)
         return value
+
+    def is_ready(self) -> bool:
+        """Whether all is ready that `make cluster-status` asks for."""
+        try:
+            with in_words():
+                return read_status(self._api).is_ready()
+        except (UserAnalyticsError, OSError):
+            return False
 
     def wait_until_all_is_ready(self) -> None:
         """Wait for every part; Airflow takes its time when its database was away."""
-        self.wait(lambda: self.make("cluster-status", check=False).returncode == 0, "all parts to be ready", 300)
+        self.wait(self.is_ready, "all parts to be ready", 300)
 
 
 def _pod(item: dict[str, Any]) -> Pod:

@@ -52,11 +52,37 @@ def test_nobody_touched_anything_and_yesterday_s_run_succeeded(scheduled: str, d
     assert len(dag.states(scheduled)) == 9
 
 
-def test_a_run_by_hand_publishes_what_the_stages_by_hand_do(published: KindCluster, dag: Dag) -> None:
-    expected = published.views()
+def test_tasks_that_are_marked_failed_leave_nothing_behind_and_dag_run_names_them(
+    published: KindCluster, dag: Dag
+) -> None:
+    marked = ("ingest_purchases", "movie_review")
+
+    with published.start("dag-run", f"DATE={DATE}") as following:
+        run = published.wait(lambda: dag.unfinished_run_of(DATE), f"the run of {DATE} to begin")
+        for task in marked:
+            mark_failed(published, dag, run, task)
+        said, _ = following.communicate()
+
+    assert following.returncode != 0
+    assert [task for task in marked if f"{task} failed" not in said] == []
+    assert dag.states(run)["publish"] == "upstream_failed"
+
+
+def mark_failed(cluster: KindCluster, dag: Dag, run: str, task: str) -> None:
+    """Mark a task that is under way, and wait until what it started is gone."""
+    dag.wait_for_task(run, task, {"running"})
+    cluster.wait(lambda: dag.started_by(task), f"what {task} starts", 120)
+    dag.set_state(run, task, "failed")
+    cluster.wait(lambda: not dag.started_by(task), f"what {task} started to be gone", GONE_SECONDS)
+
+
+def test_a_run_by_hand_begins_again_and_publishes_what_the_stages_by_hand_do(published: KindCluster, dag: Dag) -> None:
+    expected, before = published.views(), len(dag.runs())
 
     done = published.make("dag-run", f"DATE={DATE}")
 
+    assert "begins again" in done.stderr
+    assert len(dag.runs()) == before
     assert f"Published {DATE} (full)" in done.stdout
     assert published.views() == expected
     assert set(dag.states(dag.run_of(DATE)).values()) == {"success"}
@@ -67,18 +93,6 @@ def test_logs_stay_when_the_pods_are_gone(dag: Dag, run: str) -> None:
     assert "staged table=" in dag.log(run, "movie_review")
     assert not dag.started_by("publish")
     assert "publishing ds=" in dag.log(run, "publish")
-
-
-@pytest.mark.long
-def test_a_run_of_a_date_that_has_one_begins_it_again_with_the_same_result(
-    published: KindCluster, dag: Dag, run: str
-) -> None:
-    expected = published.views()
-
-    assert "begins again" in published.make("dag-run", f"DATE={DATE}").stderr
-
-    assert dag.run_of(DATE) == run
-    assert published.views() == expected
 
 
 @pytest.mark.long
@@ -106,19 +120,6 @@ def _live_pods(cluster: KindCluster, task: str) -> set[str]:
     """The pods of a stage that are under way, or about to be."""
     pods = cluster.pods(f"dag_id={DAG},task_id={task}")
     return {pod.name for pod in pods if pod.namespace == JOBS and pod.is_live}
-
-
-@pytest.mark.parametrize("task", ["movie_review", "ingest_purchases"])
-def test_a_task_that_is_marked_failed_leaves_nothing_behind(published: KindCluster, dag: Dag, task: str) -> None:
-    run = dag.begin(DATE)
-    dag.wait_for_task(run, task, {"running"})
-    published.wait(lambda: dag.started_by(task), f"what {task} starts", 120)
-
-    dag.set_state(run, task, "failed")
-
-    published.wait(lambda: not dag.started_by(task), f"what {task} started to be gone", GONE_SECONDS)
-    dag.wait(run)
-    assert dag.states(run)["publish"] == "upstream_failed"
 
 
 @pytest.mark.long

@@ -12,6 +12,7 @@ STEPS = ("images", "secrets", "postgres", "spark-operator")
 SECONDS_INTO_THE_STEP = 2
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(1500),
     pytest.mark.skipif(node_state() is not None, reason="there is a cluster already: `make cluster-down` first"),
 ]

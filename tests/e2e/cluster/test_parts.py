@@ -33,17 +33,6 @@ def test_every_part_is_ready(cluster: KindCluster) -> None:
     assert cluster.make("cluster-status").returncode == 0
 
 
-@pytest.mark.usefixtures("scheduled")  # whose pods want the cores first
-def test_going_up_again_takes_less_than_a_minute_and_restarts_nothing(cluster: KindCluster) -> None:
-    before = identities(cluster)
-    started = time.monotonic()
-
-    cluster.make("cluster-up")
-
-    assert time.monotonic() - started < AGAIN_SECONDS
-    assert identities(cluster) == before
-
-
 @pytest.mark.parametrize("name", sorted(set(NAMESPACES) - {"spark-operator"}))
 def test_the_test_of_each_chart_passes(cluster: KindCluster, name: str) -> None:
     cluster.helm("test", name)
@@ -59,3 +48,14 @@ def test_an_image_has_the_package_of_this_checkout(name: str) -> None:
     on_a_checkout_only = ROOT / "user_analytics" / "cluster"
     files = (file for file in ROOT.glob("user_analytics/**/*.py") if on_a_checkout_only not in file.parents)
     assert found == {str(file.relative_to(ROOT)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.mark.usefixtures("scheduled")  # whose pods want the cores first
+def test_going_up_again_takes_less_than_a_minute_and_restarts_nothing(cluster: KindCluster) -> None:
+    before = identities(cluster)
+    started = time.monotonic()
+
+    cluster.make("cluster-up")
+
+    assert time.monotonic() - started < AGAIN_SECONDS
+    assert identities(cluster) == before

@@ -18,6 +18,7 @@ from user_analytics.errors import ClusterError
 KEPT = "kept"
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(1500),
     pytest.mark.skipif(node_state() is not None, reason="there is a cluster already: `make cluster-down` first"),
 ]
