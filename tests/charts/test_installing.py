@@ -5,12 +5,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.charts.test_pods import OUR_CHARTS
 from tests.fixtures.helm import CHARTS, NAMESPACE, ROOT, Helm, as_stream, is_hook
-from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.fixtures.kubernetes_api import KubernetesApi, collection
 
 LAKE = {"lake-credentials": ["access-key", "secret-key"]}
 # Of each chart: its Secrets in the order in which it asks for them, and their keys.
@@ -29,7 +30,7 @@ SECRETS = {
 
 
 class Cluster:
-    """Helm and kubectl on one API server. Hooks are left out: no pod ever runs there."""
+    """Helm on one API server. Hooks are left out: no pod ever runs there."""
 
     def __init__(self, helm: Helm, api: KubernetesApi) -> None:
         self._helm, self.api = helm, api
@@ -46,13 +47,21 @@ class Cluster:
         )
 
     def make_secrets(self, chart: str, *, without: str | None = None) -> None:
-        self.remove_secrets(chart)
         for name, keys in SECRETS[chart].items():
-            values = [f"--from-literal={key}=a-secret-value" for key in keys if key != without]
-            self.api.kubectl("create", "secret", "generic", name, "--namespace", NAMESPACE, *values)
+            values = {key: "a-secret-value" for key in keys if key != without}
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}}
+            self.api.make({**secret, "stringData": values})
 
-    def remove_secrets(self, chart: str) -> None:
-        self.api.kubectl("delete", "secret", *SECRETS[chart], "--namespace", NAMESPACE, "--ignore-not-found")
+    def remove_secrets(self) -> None:
+        """Those of Helm's releases stay."""
+        self.api.request("DELETE", collection("v1", "Secret", NAMESPACE), fieldSelector="type=Opaque")
+
+
+class Installed(NamedTuple):
+    """A chart that is installed, and what Helm said."""
+
+    chart: str
+    done: subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +75,19 @@ def namespaces(helm: Helm, kubernetes_api: KubernetesApi) -> Cluster:
 @pytest.fixture
 def cluster(namespaces: Cluster) -> Iterator[Cluster]:
     """Without a release or a Secret."""
+    namespaces.remove_secrets()
     yield namespaces
-    for chart in OUR_CHARTS:
-        namespaces.helm("uninstall", chart, "--namespace", NAMESPACE, "--no-hooks", "--ignore-not-found")
-        namespaces.remove_secrets(chart)
+    namespaces.remove_secrets()
+
+
+@pytest.fixture(scope="module", params=OUR_CHARTS)
+def installed(namespaces: Cluster, request: pytest.FixtureRequest) -> Iterator[Installed]:
+    """Each chart, installed once, with its Secrets."""
+    chart = request.param
+    namespaces.make_secrets(chart)
+    yield Installed(chart, namespaces.install(chart))
+    namespaces.helm("uninstall", chart, "--namespace", NAMESPACE, "--no-hooks", "--ignore-not-found")
+    namespaces.remove_secrets()
 
 
 @pytest.mark.parametrize("chart", OUR_CHARTS)
@@ -95,36 +113,35 @@ def test_a_key_that_its_secret_lacks_is_named(cluster: Cluster, chart: str, key:
     assert f"has no key {key} " in done.stderr
 
 
-@pytest.mark.parametrize("chart", OUR_CHARTS)
-def test_a_release_is_taken_without_a_warning_and_holds_no_secret(cluster: Cluster, chart: str) -> None:
-    cluster.make_secrets(chart)
-
-    done = cluster.install(chart)
+def test_a_release_is_taken_without_a_warning_and_holds_no_secret(namespaces: Cluster, installed: Installed) -> None:
+    done = installed.done
 
     assert (done.returncode, done.stderr.count("Warning"), done.stderr.count("warning")) == (0, 0, 0), done.stderr
-    assert f"helm test {chart} --namespace {NAMESPACE}" in done.stdout  # the notes say what to do next
-    assert "a-secret-value" not in cluster.helm("get", "all", chart, "--namespace", NAMESPACE).stdout
+    # the notes say what to do next
+    assert f"helm test {installed.chart} --namespace {NAMESPACE}" in done.stdout
+    everything = namespaces.helm("get", "all", installed.chart, "--namespace", NAMESPACE).stdout
+    assert everything
+    assert "a-secret-value" not in everything
 
 
-@pytest.mark.parametrize("chart", OUR_CHARTS)
-def test_its_tests_and_jobs_are_allowed_under_pod_security_restricted(helm: Helm, cluster: Cluster, chart: str) -> None:
-    hooks = [item for item in helm.template(chart) if is_hook(item)]
-    cluster.make_secrets(chart)
-    cluster.install(chart)
+def test_its_tests_and_jobs_are_allowed_under_pod_security_restricted(
+    helm: Helm, namespaces: Cluster, installed: Installed
+) -> None:
+    hooks = [item for item in helm.template(installed.chart) if is_hook(item)]
 
-    done = cluster.api.kubectl("apply", "--dry-run=server", "--filename", "-", standard_input=as_stream(hooks))
+    done = namespaces.api.kubectl("apply", "--dry-run=server", "--filename", "-", standard_input=as_stream(hooks))
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("chart", OUR_CHARTS)
-def test_a_newer_version_of_the_chart_upgrades_a_release(cluster: Cluster, chart: str, tmp_path: Path) -> None:
-    cluster.make_secrets(chart)
-    cluster.install(chart)
-    newer = tmp_path / chart
-    shutil.copytree(CHARTS / chart, newer)
-    (newer / "Chart.yaml").write_text((CHARTS / chart / "Chart.yaml").read_text().replace("0.1.0", "9.9.9"))
+def test_a_newer_version_of_the_chart_upgrades_a_release(
+    namespaces: Cluster, installed: Installed, tmp_path: Path
+) -> None:
+    newer = tmp_path / installed.chart
+    shutil.copytree(CHARTS / installed.chart, newer)
+    description = newer / "Chart.yaml"
+    description.write_text(description.read_text().replace("0.1.0", "9.9.9"))
 
-    done = cluster.install(newer, "--set", "nodeSelector.disk=ssd")
+    done = namespaces.install(newer, "--set", "nodeSelector.disk=ssd")
 
     assert done.returncode == 0, done.stderr

@@ -1,16 +1,18 @@
 """The servers on a real API server with its controllers. No kubelet runs a pod: `Kubelet` says what one would say."""
 
+import shutil
 import time
-from collections.abc import Callable
-from itertools import chain
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any, Self
 
-import yaml
-from kubernetes.client import ApiClient, ApiException, AppsV1Api, BatchV1Api, CoreV1Api, V1Pod
+from kubernetes.client import AppsV1Api, BatchV1Api, CoreV1Api
 
-from tests.fixtures.kubernetes_api import KubernetesApi
+from tests.fixtures.forked import forked
+from tests.fixtures.kubernetes_api import KubernetesApi, collection
 from user_analytics.cluster import servers
 from user_analytics.cluster.secrets import JOBS, SERVERS
 
@@ -24,15 +26,20 @@ POD = {
     "containers": [CONTAINER],
     "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
 }
-AT_ONCE: dict[str, Any] = {"grace_period_seconds": 0, "propagation_policy": "Background"}
+POLL_SECONDS = 0.05
+AT_ONCE: dict[str, Any] = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+STATEFUL_SETS, JOB = ("apps/v1", "StatefulSet"), ("batch/v1", "Job")
+CLAIMS, PODS, QUOTAS = ("v1", "PersistentVolumeClaim"), ("v1", "Pod"), ("v1", "ResourceQuota")
+VOLUMES = collection("v1", "PersistentVolume", None)
 
 
 class Kubelet:
     """Says of each server's pod that it is ready, if `servers_are_ready`, and of each Job's that it has `job_phase`."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, api: KubernetesApi) -> None:
         self.servers_are_ready, self.job_phase = True, "Succeeded"
-        self._core, self._ended, self._thread = CoreV1Api(client), Event(), Thread(target=self._run)
+        self._api, self._ended, self._thread = api, Event(), Thread(target=self._run)
+        self._at_work = Lock()
 
     def start(self) -> None:
         self._thread.start()
@@ -41,25 +48,26 @@ class Kubelet:
         self._ended.set()
         self._thread.join()
 
-    def _run(self) -> None:
-        while not self._ended.wait(0.1):
-            for pod in self._core.list_namespaced_pod(SERVERS, field_selector="status.phase=Pending").items:
-                self._tell(pod)
+    def paused(self) -> Lock:
+        """Holds no lock inside."""
+        return self._at_work
 
-    def _tell(self, pod: V1Pod) -> None:
-        assert pod.metadata
-        assert pod.metadata.name
+    def _run(self) -> None:
+        while not self._ended.wait(POLL_SECONDS):
+            with self._at_work:
+                for pod in self._api.request("GET", in_servers(*PODS), fieldSelector="status.phase=Pending")["items"]:
+                    self._tell(pod["metadata"])
+
+    def _tell(self, pod: dict[str, Any]) -> None:
         status: dict[str, Any] | None = None
-        if "batch.kubernetes.io/job-name" in (pod.metadata.labels or {}):
+        if "batch.kubernetes.io/job-name" in pod.get("labels", {}):
             status = {"phase": self.job_phase}
         elif self.servers_are_ready:
             status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
         if status:
-            try:
-                self._core.patch_namespaced_pod_status(pod.metadata.name, SERVERS, {"status": status})
-            except ApiException as error:
-                if error.status != 404:  # it went meanwhile
-                    raise
+            self._api.request(
+                "PATCH", f"{in_servers(*PODS)}/{pod['name']}/status", {"status": status}, but={404}
+            )  # it went meanwhile
 
 
 class ServerCluster:
@@ -69,18 +77,16 @@ class ServerCluster:
         self.api = api
         self.client = api.client()
         self.core, self.apps, self.batch = CoreV1Api(self.client), AppsV1Api(self.client), BatchV1Api(self.client)
-        self.kubelet = Kubelet(api.client())
+        self.kubelet = Kubelet(api)
         self.volumes = {name: directory / name for name in servers.NAMES}
+        self._directory = directory
 
     def __enter__(self) -> Self:
         self.api.make_namespaces(SERVERS, JOBS)
         for namespace in (SERVERS, JOBS):
             self._clean(namespace)
         for name, folder in self.volumes.items():
-            folder.mkdir(parents=True)
-            (folder / "content").write_text(f"{name} before")
-        objects = [(_server(name), _volume(name, folder), _claim(name)) for name, folder in self.volumes.items()]
-        self.make(*chain.from_iterable(objects))
+            self.make(_server(name), _volume(name, folder), _claim(name))
         self.kubelet.start()
         return self
 
@@ -88,12 +94,25 @@ class ServerCluster:
         self.kubelet.stop()
         for namespace in (SERVERS, JOBS):
             self._clean(namespace)
-        self.core.delete_collection_persistent_volume(**AT_ONCE)
-        self.wait(lambda: not self.core.list_persistent_volume().items)
+        self.api.request("DELETE", VOLUMES, **AT_ONCE)
+        self.wait(lambda: not self.api.request("GET", VOLUMES)["items"])
+
+    def put_back(self) -> None:
+        """Undo what a test did: the servers run on what they had at first, and nothing else is there."""
+        self.kubelet.servers_are_ready, self.kubelet.job_phase = True, "Succeeded"
+        self.api.request("DELETE", collection(*JOB, SERVERS), **AT_ONCE)
+        self.api.request("DELETE", collection(*PODS, JOBS), **AT_ONCE)
+        shutil.rmtree(self._directory)
+        for name, folder in self.volumes.items():
+            folder.mkdir(parents=True)
+            self.api.request("POST", in_servers(*CLAIMS), _claim(name), but={409})
+        self.write("before")
+        self.scale(1)
+        self.wait(lambda: not self._names(PODS, labelSelector="batch.kubernetes.io/job-name"))
+        servers.wait_until_ready(self.client)
 
     def make(self, *bodies: dict[str, Any]) -> None:
-        done = self.api.kubectl("create", "--filename", "-", standard_input=yaml.safe_dump_all(bodies))
-        assert done.returncode == 0, done.stderr
+        self.api.make(*bodies)
 
     def make_pod_at_work(self) -> None:
         """A pod of the pipeline, which keeps the servers from being stopped."""
@@ -116,22 +135,34 @@ class ServerCluster:
         self.make({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
 
     def replicas(self) -> dict[str, int]:
-        found = self.apps.list_namespaced_stateful_set(SERVERS).items
-        return {each.metadata.name: each.spec.replicas for each in found}  # type: ignore[union-attr, misc]
+        found = self.api.request("GET", in_servers(*STATEFUL_SETS))["items"]
+        return {each["metadata"]["name"]: each["spec"]["replicas"] for each in found}
 
     def scale(self, replicas: int) -> None:
         """What a command that was then killed has left."""
         for name in servers.NAMES:
-            self.apps.patch_namespaced_stateful_set_scale(name, SERVERS, {"spec": {"replicas": replicas}})
+            self.api.request("PATCH", f"{in_servers(*STATEFUL_SETS)}/{name}", {"spec": {"replicas": replicas}})
 
     def pods(self) -> dict[str, str]:
         """The servers' pods: the uid of each by name."""
-        found = self.core.list_namespaced_pod(SERVERS, label_selector="server").items
-        return {pod.metadata.name: pod.metadata.uid for pod in found}  # type: ignore[union-attr, misc]
+        return self._names(PODS, labelSelector="server")
+
+    def write(self, what: str) -> None:
+        """Have the servers have this data."""
+        for name, folder in self.volumes.items():
+            (folder / "content").write_text(f"{name} {what}")
 
     def contents(self) -> set[str]:
         """Which data the servers have, `before` or another, without their names."""
         return {(folder / "content").read_text().removeprefix(f"{name} ") for name, folder in self.volumes.items()}
+
+    @contextmanager
+    def forked(self, work: Callable[[], object]) -> Iterator[ForkProcess]:
+        """Work done by another process, whose threads are not the kubelet's: it holds no lock when that begins."""
+        with ExitStack() as stack:
+            with self.kubelet.paused():
+                process = stack.enter_context(forked(work))
+            yield process
 
     def beside_volumes(self) -> set[str]:
         """What lies in the node beside the volumes."""
@@ -142,20 +173,22 @@ class ServerCluster:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
+
+    def _names(self, kind: tuple[str, str], **options: Any) -> dict[str, str]:
+        found = self.api.request("GET", in_servers(*kind), **options)["items"]
+        return {each["metadata"]["name"]: each["metadata"]["uid"] for each in found}
 
     def _clean(self, namespace: str) -> None:
-        apps, batch, core = self.apps, self.batch, self.core
-        kinds: list[tuple[Callable[..., Any], Callable[[str], Any]]] = [
-            (apps.delete_collection_namespaced_stateful_set, apps.list_namespaced_stateful_set),
-            (batch.delete_collection_namespaced_job, batch.list_namespaced_job),
-            (core.delete_collection_namespaced_pod, core.list_namespaced_pod),
-            (core.delete_collection_namespaced_persistent_volume_claim, core.list_namespaced_persistent_volume_claim),
-            (core.delete_collection_namespaced_resource_quota, core.list_namespaced_resource_quota),
-        ]
-        for delete, _ in kinds:
-            delete(namespace, **AT_ONCE)
-        self.wait(lambda: not any(found(namespace).items for _, found in kinds))
+        kinds = [collection(*kind, namespace) for kind in (STATEFUL_SETS, JOB, PODS, CLAIMS, QUOTAS)]
+        for kind in kinds:
+            self.api.request("DELETE", kind, **AT_ONCE)
+        self.wait(lambda: not any(self.api.request("GET", kind)["items"] for kind in kinds))
+
+
+def in_servers(version: str, kind: str) -> str:
+    """Where the API has all of the servers' objects of a kind."""
+    return collection(version, kind, SERVERS)
 
 
 def _server(name: str) -> dict[str, Any]:

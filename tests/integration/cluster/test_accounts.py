@@ -1,9 +1,6 @@
 """Accounts get this cluster's passwords, and Airflow its tables, by copies of the charts' Jobs; no Job is ever lost."""
 
 import hashlib
-import signal
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +12,6 @@ import pytest
 from kubernetes.client import ApiClient, BatchV1Api, Configuration, V1Job
 from kubernetes.stream.ws_client import ERROR_CHANNEL
 
-from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.integration.cluster.server_cluster import ServerCluster
 from user_analytics.cluster import accounts
 from user_analytics.cluster.connection import in_words
@@ -25,13 +21,6 @@ from user_analytics.errors import ClusterError
 MIGRATION = "airflow-migrate-1a2b3c4d"  # in the list of Jobs before the one that makes its database
 HOOKS = {"minio-users", "postgres-databases"}
 JOBS = HOOKS | {MIGRATION}
-RENEWAL = """
-import sys
-from kubernetes import config
-from user_analytics.cluster import accounts
-accounts._renew_superuser = lambda api: None
-accounts.renew(config.new_client_from_config(sys.argv[1]))
-"""
 
 
 @pytest.fixture
@@ -108,14 +97,11 @@ def test_one_that_does_not_end_is_an_error(cluster: ServerCluster, monkeypatch: 
         accounts.renew(cluster.client)
 
 
-def test_killed_at_its_work_it_leaves_all_jobs_for_the_next_time(
-    cluster: ServerCluster, kubernetes_controllers: KubernetesApi
-) -> None:
+def test_killed_at_its_work_it_leaves_all_jobs_for_the_next_time(cluster: ServerCluster) -> None:
     cluster.kubelet.job_phase = "Running"
-    command = [sys.executable, "-c", RENEWAL, str(kubernetes_controllers.kubeconfig)]
-    with subprocess.Popen(command) as renewal:
+    with cluster.forked(lambda: accounts.renew(cluster.api.client())) as renewal:
         cluster.wait(lambda: pods_of_copies(cluster))
-        renewal.send_signal(signal.SIGKILL)
+        renewal.kill()
 
     assert jobs(cluster).keys() > JOBS
     cluster.kubelet.job_phase = "Succeeded"

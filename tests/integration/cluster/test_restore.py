@@ -4,10 +4,11 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO
 
 import pytest
@@ -17,6 +18,7 @@ from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.integration.cluster.server_cluster import ServerCluster
 from user_analytics.cluster import accounts, airflow, backup, backup_folder, connection, kind, restore, servers, volumes
 from user_analytics.cluster.parts import Part
+from user_analytics.cluster.restore import RESUMING
 from user_analytics.cluster.sole_command import sole_command
 from user_analytics.cluster.status import Status, add_restore
 from user_analytics.cluster.volumes import State
@@ -26,31 +28,6 @@ pytestmark = pytest.mark.usefixtures("signals_as_before")
 
 ALL = dict.fromkeys(servers.NAMES, 1)
 GOES_ON = ". `make cluster-up` finishes the restore if all volumes were replaced, else it gives back the old ones"
-# A restore that is ended where the line says so: `sys.argv` are kubeconfig, backup, a module and a function of it.
-KILLED = """
-import importlib, os, signal, sys
-from pathlib import Path
-from kubernetes import config
-from user_analytics.cluster import accounts, restore, servers, volumes
-volumes.inside_node = list
-servers.POLL_SECONDS = 0.1
-accounts.renew = lambda api: None
-module = importlib.import_module(f"user_analytics.cluster.{sys.argv[3]}")
-setattr(module, sys.argv[4], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-restore.restore(config.new_client_from_config(sys.argv[1]), Path(sys.argv[2]))
-"""
-# The command as its user starts it: `sys.argv` are kubeconfig and backup. A signal may come while a connection is
-# made, which then is closed by the end of the process alone.
-COMMAND = """
-import sys
-from kubernetes import config
-from user_analytics.cluster import airflow, kind, restore, servers, volumes
-airflow.reached = lambda _: "http://127.0.0.1:1"
-volumes.inside_node = list
-servers.POLL_SECONDS = 0.1
-kind.connect = lambda: config.new_client_from_config(sys.argv[1])
-sys.exit(restore.main(sys.argv[2:]))
-"""
 
 
 @pytest.fixture
@@ -75,22 +52,36 @@ def cluster(
     return server_cluster
 
 
+@pytest.fixture(scope="module")
+def a_backup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of other data than the servers have at first."""
+    node, to = tmp_path_factory.mktemp("another-node"), tmp_path_factory.mktemp("backups") / "backup"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(volumes, "inside_node", list)
+        for name in servers.NAMES:
+            (node / name).mkdir()
+            (node / name / "content").write_text(f"{name} restored")
+        backup_folder.prepare(to, servers.NAMES)
+        backup.back_up({name: str(node / name) for name in servers.NAMES}, to)
+    return to
+
+
 @pytest.fixture
-def backed_up(cluster: ServerCluster, tmp_path: Path) -> Path:
-    """A backup of other data than the servers have now."""
-    folder = tmp_path / "backup"
-    for name, volume in cluster.volumes.items():
-        (volume / "content").write_text(f"{name} restored")
-    assert backup.main([str(folder)]) == 0
-    for name, volume in cluster.volumes.items():
-        (volume / "content").write_text(f"{name} before")
-    return folder
+def backed_up(cluster: ServerCluster, a_backup: Path, tmp_path: Path) -> Path:
+    """A copy of it for a test alone."""
+    return shutil.copytree(a_backup, tmp_path / "backup")
 
 
-def killed(cluster: ServerCluster, source: Path, module: str, function: str) -> None:
+def killed(cluster: ServerCluster, source: Path, module: ModuleType, function: str) -> None:
     """A restore that is killed when it is about to do something."""
-    command = [sys.executable, "-c", KILLED, str(cluster.api.kubeconfig), str(source), module, function]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+
+    def restore_until_killed() -> None:
+        setattr(module, function, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        restore.restore(cluster.api.client(), source)
+
+    with cluster.forked(restore_until_killed) as restoring:
+        restoring.join()
+        assert restoring.exitcode == -signal.SIGKILL
 
 
 def all_is_as_before(cluster: ServerCluster) -> bool:
@@ -102,11 +93,14 @@ def all_is_restored(cluster: ServerCluster) -> bool:
 
 
 def test_the_servers_have_what_was_backed_up_with_the_passwords_of_their_cluster(
-    cluster: ServerCluster, backed_up: Path, renewed: list[object]
+    cluster: ServerCluster, renewed: list[object], tmp_path: Path
 ) -> None:
+    cluster.write("restored")
+    assert backup.main([str(tmp_path / "backup")]) == 0
+    cluster.write("before")
     before = cluster.pods()
 
-    assert restore.main([str(backed_up)]) == 0
+    assert restore.main([str(tmp_path / "backup")]) == 0
 
     assert all_is_restored(cluster)
     assert len(renewed) == 1
@@ -182,19 +176,25 @@ def test_an_api_that_refuses_to_renew_the_accounts_leaves_all_as_before(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_one_that_is_interrupted_leaves_all_as_before_and_says_so(
-    cluster: ServerCluster, backed_up: Path, number: signal.Signals
+    cluster: ServerCluster, backed_up: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     cluster.kubelet.servers_are_ready = False
     placed = {f"{name}.old" for name in servers.NAMES}
-    command = [sys.executable, "-c", COMMAND, str(cluster.api.kubeconfig), str(backed_up)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as restoring:
-        cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL, seconds=120)
-        restoring.send_signal(number)
-        _, said = restoring.communicate()
+    said = tmp_path / "said"
 
-    assert restoring.returncode == 128 + number
+    def command() -> None:
+        with said.open("w") as file, redirect_stderr(file):
+            sys.exit(restore.main([str(backed_up)]))
+
+    with cluster.forked(command) as restoring:
+        cluster.wait(lambda: cluster.beside_volumes() == placed and cluster.replicas() == ALL)
+        assert restoring.pid
+        os.kill(restoring.pid, number)
+        restoring.join()
+
+    assert restoring.exitcode == 128 + number
     assert all_is_as_before(cluster)
-    assert "Nothing is restored, and the servers have what they had before" in said
+    assert "Nothing is restored, and the servers have what they had before" in said.read_text()
 
 
 def test_pods_that_begin_meanwhile_do_not_keep_the_servers_from_what_they_had(
@@ -266,7 +266,7 @@ def _fail(why: str) -> Callable[..., None]:
 def test_after_one_that_was_killed_before_all_was_replaced_all_is_as_before(
     cluster: ServerCluster, backed_up: Path, renewed: list[object], function: str
 ) -> None:
-    killed(cluster, backed_up, "volumes", function)
+    killed(cluster, backed_up, volumes, function)
 
     assert restore.resume(cluster.client) == "started the servers, which a backup or restore had stopped"
     assert all_is_as_before(cluster)
@@ -274,10 +274,12 @@ def test_after_one_that_was_killed_before_all_was_replaced_all_is_as_before(
 
 
 @pytest.mark.parametrize(
-    ("module", "function"), [("servers", "start"), ("servers", "wait_until_ready"), ("accounts", "renew")]
+    ("module", "function"),
+    [(servers, "start"), (servers, "wait_until_ready"), (accounts, "renew")],
+    ids=["start", "wait_until_ready", "renew"],
 )
 def test_one_that_was_killed_when_all_was_replaced_is_finished_with_the_passwords_of_this_cluster(
-    cluster: ServerCluster, backed_up: Path, renewed: list[object], module: str, function: str
+    cluster: ServerCluster, backed_up: Path, renewed: list[object], module: ModuleType, function: str
 ) -> None:
     killed(cluster, backed_up, module, function)
 
@@ -291,7 +293,7 @@ def test_one_that_was_killed_when_all_was_replaced_is_finished_with_the_password
 def test_one_that_was_killed_on_data_on_which_the_servers_do_not_run_is_undone(
     cluster: ServerCluster, backed_up: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(cluster, backed_up, "servers", "start")
+    killed(cluster, backed_up, servers, "start")
     monkeypatch.setattr(accounts, "renew", _fail("the Job postgres-databases failed"))
 
     with pytest.raises(ClusterError, match="the servers have what they had before: the Job postgres-databases failed"):
@@ -302,7 +304,7 @@ def test_one_that_was_killed_on_data_on_which_the_servers_do_not_run_is_undone(
 def test_restored_data_that_the_servers_have_run_on_is_never_undone(
     cluster: ServerCluster, backed_up: Path, renewed: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(cluster, backed_up, "accounts", "renew")
+    killed(cluster, backed_up, accounts, "renew")
     before = cluster.pods()
     since = cluster.volumes["postgres"] / "since"
     since.write_text("a week of work")
@@ -343,7 +345,7 @@ def test_the_next_backup_or_restore_finishes_one_that_was_killed_too(
     tmp_path: Path,
     command: Callable[[list[str]], int],
 ) -> None:
-    killed(cluster, backed_up, "accounts", "renew")
+    killed(cluster, backed_up, accounts, "renew")
 
     assert command([str(tmp_path / "another" if command is backup.main else backed_up)]) == 0
     assert all_is_restored(cluster)
@@ -448,7 +450,7 @@ def test_the_status_tells_one_that_is_not_finished_though_all_servers_run(
     cluster: ServerCluster, backed_up: Path, renewed: list[object]
 ) -> None:
     assert status_of_restore(cluster).parts == []
-    killed(cluster, backed_up, "accounts", "renew")
+    killed(cluster, backed_up, accounts, "renew")
     servers.wait_until_ready(cluster.client)
 
     status = status_of_restore(cluster)
@@ -459,18 +461,15 @@ def test_the_status_tells_one_that_is_not_finished_though_all_servers_run(
     assert status_of_restore(cluster).parts == []
 
 
-@pytest.mark.parametrize(
-    ("command", "then"),
-    [("restore", ""), ("backup", ""), ("cluster-up", ""), ("load-data", "; then run `make cluster-up`")],
-)
 def test_the_status_tells_what_is_at_work_and_whether_that_finishes_one(
-    cluster: ServerCluster, backed_up: Path, command: str, then: str
+    cluster: ServerCluster, backed_up: Path
 ) -> None:
-    killed(cluster, backed_up, "volumes", "place")
+    killed(cluster, backed_up, volumes, "place")
 
-    with sole_command(command):
-        [part] = status_of_restore(cluster).parts
-    assert part == Part("restore", f"unfinished: `make {command}` is at work (process {os.getpid()}){then}")
+    for command, then in [*((name, "") for name in RESUMING), ("load-data", "; then run `make cluster-up`")]:
+        with sole_command(command):
+            [part] = status_of_restore(cluster).parts
+        assert part == Part("restore", f"unfinished: `make {command}` is at work (process {os.getpid()}){then}")
 
 
 def test_the_status_tells_what_a_killed_one_has_going_on_and_does_not_wait_for_it(cluster: ServerCluster) -> None:

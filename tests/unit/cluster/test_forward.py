@@ -10,10 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.fixtures.ports import free_port
 from user_analytics.cluster import forward
-from user_analytics.cluster.forward import HOST, forwarded, kubectl, listening
+from user_analytics.cluster.forward import HOST, kubectl, listening
 from user_analytics.cluster.go_programs import program_file
 from user_analytics.errors import ClusterError
 
@@ -94,17 +93,6 @@ def test_the_error_of_the_user_is_his_own() -> None:
     port = free_port()
     with pytest.raises(ZeroDivisionError), listening(server(port), port, purpose="test"):
         raise ZeroDivisionError
-
-
-def test_a_service_that_does_not_exist_is_named(kubernetes_api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig))
-    monkeypatch.setattr(forward, "CONTEXT", "test")
-
-    with (
-        pytest.raises(ClusterError, match=r'cannot reach nowhere:80 in namespace default: .*"nowhere" not found'),
-        forwarded("nowhere", 80, namespace="default"),
-    ):
-        pass
 
 
 def test_the_kubectl_of_the_cluster_comes_before_that_of_the_machine(

@@ -1,12 +1,7 @@
 """Which parts are ready, and why the others are not, as `make cluster-status` says it."""
 
-from collections.abc import Iterator
-
 import pytest
-from kubernetes import config
 from kubernetes.client import (
-    AppsV1Api,
-    CoreV1Api,
     V1ContainerState,
     V1ContainerStateTerminated,
     V1ContainerStateWaiting,
@@ -16,8 +11,7 @@ from kubernetes.client import (
     V1PodStatus,
 )
 
-from tests.fixtures.kubernetes_api import KubernetesApi
-from user_analytics.cluster.parts import NOT_INSTALLED, STOPPED, parts, pod_problem, why_not_ready
+from user_analytics.cluster.parts import pod_problem, why_not_ready
 
 
 def waiting(reason: str, message: str | None = None) -> V1ContainerStatus:
@@ -121,57 +115,3 @@ def test_a_server_whose_present_pod_has_no_problem_is_starting_whatever_became_o
 
 def test_a_server_all_of_whose_pods_failed_is_not_ready_for_what_they_say() -> None:
     assert why_not_ready([EVICTED]) == "Evicted: low on memory"
-
-
-@pytest.fixture
-def namespace(kubernetes_api: KubernetesApi) -> Iterator[str]:
-    """A namespace of a real API server, on which nothing runs."""
-    name = "parts"
-    kubernetes_api.make_namespaces(name)
-    yield name
-    kubernetes_api.kubectl("delete", "statefulset,deployment", "--all", "--namespace", name)
-
-
-SERVER = """
-apiVersion: apps/v1
-kind: {kind}
-metadata: {{name: {name}, namespace: parts, labels: {{app.kubernetes.io/instance: {name}}}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec: {{containers: [{{name: {name}, image: none}}]}}
-"""
-
-
-def read_parts(api: KubernetesApi, *releases: str) -> dict[str, str]:
-    client = config.new_client_from_config(str(api.kubeconfig))
-    return dict(parts(CoreV1Api(client), AppsV1Api(client), [("parts", name) for name in releases]))
-
-
-def test_a_release_that_is_not_installed_is_a_part_that_is_not_ready(
-    kubernetes_api: KubernetesApi, namespace: str
-) -> None:
-    assert read_parts(kubernetes_api, "minio")["parts/minio"] == NOT_INSTALLED
-
-
-@pytest.mark.parametrize("kind", ["StatefulSet", "Deployment"])
-def test_servers_are_found_with_what_keeps_them_from_being_ready(
-    kubernetes_api: KubernetesApi, namespace: str, kind: str
-) -> None:
-    body = SERVER.format(kind=kind, name="minio", replicas=1)
-    kubernetes_api.kubectl("apply", "--filename", "-", standard_input=body)
-
-    assert read_parts(kubernetes_api, "minio")["parts/minio"] == "it has no pod yet"
-
-
-def test_a_server_that_was_stopped_is_not_ready(kubernetes_api: KubernetesApi, namespace: str) -> None:
-    body = SERVER.format(kind="StatefulSet", name="minio", replicas=0)
-    kubernetes_api.kubectl("apply", "--filename", "-", standard_input=body)
-
-    assert read_parts(kubernetes_api, "minio")["parts/minio"] == STOPPED
-
-
-def test_a_node_that_has_not_come_is_not_ready(kubernetes_api: KubernetesApi) -> None:
-    assert read_parts(kubernetes_api)["node"] == "it has not told its state yet"

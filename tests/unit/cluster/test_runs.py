@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.cluster import conftest as cluster_objects
-from tests.unit.cluster.conftest import Cluster
-from user_analytics.cluster.runs import Run, application, dag_run, job, logged, newest_first, runs
+from user_analytics.cluster.runs import Run, application, dag_run, job, logged, newest_first
 
 BEGIN, END = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC)
 LABELS = {"user-analytics/logical-date": "2010-12-08"}
@@ -104,23 +102,6 @@ def test_a_job_that_failed_says_why() -> None:
 
     assert (run.state, run.problem) == ("failed", "Job has reached the specified backoff limit")
     assert (run.has_ended, run.has_failed) == (True, True)
-
-
-def test_jobs_and_applications_of_the_cluster_are_read(cluster: Cluster) -> None:
-    cluster.define_applications()
-    cluster.make(cluster_objects.job("publish-a"), cluster_objects.application("movie-review-a"))
-
-    assert {(run.name, run.state) for run in runs(cluster.client)} == {
-        ("publish-a", "waiting"),
-        ("movie-review-a", "waiting"),
-    }
-
-
-def test_without_the_operator_there_are_no_applications(cluster: Cluster) -> None:
-    cluster.forget_applications()
-    cluster.make(cluster_objects.job("publish-a"))
-
-    assert [run.name for run in runs(cluster.client)] == ["publish-a"]
 
 
 def test_an_application_of_the_history_server() -> None:

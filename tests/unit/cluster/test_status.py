@@ -19,9 +19,8 @@ from kubernetes.client import CoreV1Api
 from rich.console import Console
 
 from tests.fixtures.airflow_server import served
-from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import airflow as airflow_module
-from user_analytics.cluster import forward, kind
+from user_analytics.cluster import kind
 from user_analytics.cluster import status as status_module
 from user_analytics.cluster.airflow import AirflowApi
 from user_analytics.cluster.images import CHECKOUT
@@ -307,17 +306,6 @@ def test_without_a_warehouse_that_is_ready_the_publications_are_not_asked_for() 
     add_publications(status, CoreV1Api())
 
     assert status.unread == "user-analytics/bigquery-emulator is not ready"
-
-
-def test_a_warehouse_out_of_reach_is_why_the_publications_could_not_be_read(
-    kubernetes_api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubernetes_api.kubeconfig))
-    monkeypatch.setattr(forward, "CONTEXT", "test")
-    status = a_status()
-    add_publications(status, CoreV1Api())
-
-    assert status.unread.startswith("cannot reach bigquery-emulator:9050")
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,6 @@ import pytest
 import yaml
 from kubernetes.config import kube_config
 
-from tests.fixtures.kubernetes_api import KubernetesApi
 from tests.fixtures.ports import free_port
 from user_analytics.cluster import kind, up
 from user_analytics.cluster.charts import NAMESPACES
@@ -45,42 +43,6 @@ def leave_only(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Make the way up this one step."""
     found = [step for step in up.steps() if step.name == name]
     monkeypatch.setattr(up, "steps", lambda: found)
-
-
-@pytest.mark.parametrize("name", ["namespaces", "secrets", "servers", "minio", "bucket", "sample"])
-def test_a_cluster_that_refuses_ends_the_step_with_a_message(
-    kubernetes_api: KubernetesApi,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-) -> None:
-    [known] = yaml.safe_load(kubernetes_api.kubeconfig.read_text())["clusters"]
-    use_cluster(monkeypatch, tmp_path, known["cluster"])
-    leave_only(monkeypatch, name)
-
-    assert up.main() == 1
-    assert f"{name}: the cluster refuses: Unauthorized" in capsys.readouterr().err
-
-
-def test_a_cluster_of_kind_that_refuses_is_not_taken_over(
-    kubernetes_api: KubernetesApi,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    [known] = yaml.safe_load(kubernetes_api.kubeconfig.read_text())["clusters"]
-    use_cluster(monkeypatch, tmp_path, known["cluster"])
-    of_kind = {**yaml.safe_load((tmp_path / "kubeconfig").read_text()), "current-context": CONTEXT}
-    monkeypatch.setattr(kind, "is_complete", lambda: False)
-    monkeypatch.setattr(kind, "is_foreign", lambda: True)
-    monkeypatch.setattr(kind, "node_ports", dict)
-    monkeypatch.setattr(kind, "_kind", lambda *_: yaml.safe_dump(of_kind))
-    monkeypatch.setattr(kind, "run", lambda *_, **__: subprocess.CompletedProcess([], 0, "", ""))
-    leave_only(monkeypatch, "node")
-
-    assert up.main() == 1
-    assert "node: the cluster refuses: Unauthorized" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

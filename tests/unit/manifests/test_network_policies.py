@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from tests.fixtures.helm import Helm, Object, pod_spec, task_pods
 from user_analytics.render import MANIFESTS, render
 
 MANIFEST_DIRECTORY = Path(__file__).parents[3] / "manifests"
@@ -129,8 +128,8 @@ def matches(peer_rule: Any, peer: Peer, policy_namespace: str) -> bool:
     return in_namespace and selects(peer_rule.get("podSelector", {}), peer.labels)
 
 
-def lets(peer: Peer, direction: str, other: Peer, port: int, policies: list[Any]) -> bool:
-    """Whether the policies on `peer` let traffic through; one without any is open, as Kubernetes has it."""
+def let_through(peer: Peer, direction: str, other: Peer, policies: list[Any]) -> set[int]:
+    """The ports at which the policies on `peer` let traffic through; one without any is open, as Kubernetes has it."""
     rule_name, side = {"Ingress": ("ingress", "from"), "Egress": ("egress", "to")}[direction]
     on_peer = [
         policy
@@ -139,22 +138,26 @@ def lets(peer: Peer, direction: str, other: Peer, port: int, policies: list[Any]
         and selects(policy["spec"]["podSelector"], peer.labels)
         and direction in policy["spec"]["policyTypes"]
     ]
-    return not on_peer or any(
-        port in {each["port"] for each in rule["ports"]}
-        and any(matches(peer_rule, other, policy["metadata"]["namespace"]) for peer_rule in rule[side])
+    if not on_peer:
+        return set(PORTS)
+    return {
+        each["port"]
         for policy in on_peer
         for rule in policy["spec"].get(rule_name, [])
-    )
+        if any(matches(peer_rule, other, policy["metadata"]["namespace"]) for peer_rule in rule[side])
+        for each in rule["ports"]
+    }
 
 
 def reached(policies: list[Any]) -> set[tuple[str, str, int]]:
     """All (source, destination, port) that the policies let through and of which one side is ours."""
     return {
         (source.name, destination.name, port)
-        for source, destination, port in product(PEERS, PEERS, PORTS)
+        for source, destination in product(PEERS, PEERS)
         if OUR_NAMESPACES & {source.namespace, destination.namespace}
-        and lets(source, "Egress", destination, port, policies)
-        and lets(destination, "Ingress", source, port, policies)
+        for port in let_through(source, "Egress", destination, policies)
+        & let_through(destination, "Ingress", source, policies)
+        & set(PORTS)
     }
 
 
@@ -175,16 +178,6 @@ def listed() -> set[tuple[str, str, int]]:
 
 
 REACHED = reached(POLICIES)
-CHARTS = ("airflow", "minio", "postgres", "bigquery-emulator", "spark-history-server")
-
-
-def of_policies(labels: dict[str, str]) -> dict[str, str]:
-    """The labels that policies look at."""
-    return {
-        key: value
-        for key, value in labels.items()
-        if key.startswith("user-analytics/") or key in ("app.kubernetes.io/name", "app.kubernetes.io/component")
-    }
 
 
 def denying(namespace: str) -> Any:
@@ -195,11 +188,6 @@ def denying(namespace: str) -> Any:
         if policy["metadata"]["namespace"] == namespace and policy["metadata"]["name"] == "default-deny"
     ]
     return policy
-
-
-def labels_of_pod(item: Object) -> dict[str, str]:
-    labels: dict[str, str] = (item if item["kind"] == "Pod" else item["spec"]["template"])["metadata"]["labels"]
-    return labels
 
 
 def test_only_what_the_table_lists_gets_through_beside_dns() -> None:
@@ -243,38 +231,3 @@ def test_with_policies_more_clients_reach_lake_databases_warehouse_and_statsd_ou
     warehouse = {(source, OUTSIDE, port) for source in of_warehouse for port in (443, 80, 988)}
     metrics = {(peer.name, OUTSIDE, 8125) for peer in PEERS if peer.name.startswith("user-analytics/airflow-")}
     assert more == (servers | warehouse | metrics) - listed()
-
-
-@pytest.mark.parametrize(
-    ("name", "switched_on"),
-    [
-        ("alerts-outside", {"alert": {"existingSecret": "slack"}}),
-        ("git-outside", {"gitSync": {"repo": "https://example.com/dags.git"}}),
-    ],
-)
-def test_alerts_and_dags_of_a_repository_let_those_parts_of_airflow_out_that_use_them(
-    helm: Helm, name: str, switched_on: dict[str, object]
-) -> None:
-    policies = [denying("user-analytics"), *(each for each in OF_SERVERS_OUTSIDE if each["metadata"]["name"] == name)]
-
-    def let_out(dags: dict[str, object]) -> set[str]:
-        objects = helm.template("airflow", {"executor": "KubernetesExecutor", "dags": dags})
-        labels = [labels_of_pod(item) for item in [*objects, *task_pods(objects)] if pod_spec(item)]
-        return {
-            each["app.kubernetes.io/component"]
-            for each in labels
-            if lets(Peer("airflow", "user-analytics", each), "Egress", ADDRESS, 443, policies)
-        }
-
-    assert let_out({}) == set()
-    # the DAG processor tells of a task whose own process is gone
-    assert let_out(switched_on) == {"scheduler", "dag-processor", "worker"}
-
-
-@pytest.mark.parametrize("chart", CHARTS)
-def test_pods_of_a_chart_are_the_peers_that_are_looked_at_here(chart: str, helm: Helm) -> None:
-    pods = [item for item in helm.template(chart) if pod_spec(item)]
-    labels = [labels_of_pod(item) for item in pods]
-    peers = [peer.labels for peer in PEERS if peer.labels.get("app.kubernetes.io/name") == chart]
-
-    assert sorted(map(of_policies, labels), key=str) == sorted(peers, key=str)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiException
 
-from tests.unit.cluster.conftest import Body, Cluster, application, job, pod
+from tests.integration.cluster.idle_cluster import Body, Cluster, application, job, pod
 from user_analytics.cluster import follow as following
 from user_analytics.cluster.follow import follow
 from user_analytics.cluster.runs import KINDS, Run

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from kubernetes.client import CoreV1Event, V1ObjectMeta, V1ObjectReference
 
-from tests.unit.cluster.conftest import Body, Cluster, application, job, pod
+from tests.integration.cluster.idle_cluster import Body, Cluster, application, job, pod
 from user_analytics.cluster.logs import named, problems, warning
 from user_analytics.cluster.secrets import JOBS, SERVERS
 from user_analytics.errors import ClusterError

@@ -1,15 +1,11 @@
 """The project's namespaces on a real API server where no pod runs: tests say themselves what became of one."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
-import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient, ApiextensionsV1Api, BatchV1Api, CoreV1Api, CustomObjectsApi
+from kubernetes.client import ApiClient, ApiextensionsV1Api
 
-from tests.fixtures.kubernetes_api import KubernetesApi, suppressed
+from tests.fixtures.kubernetes_api import KubernetesApi, collection, suppressed
 from user_analytics.cluster.logs import NAMESPACES
 from user_analytics.cluster.secrets import JOBS
 
@@ -43,39 +39,39 @@ APPLICATIONS: Body = {
 }
 
 
+AT_ONCE: dict[str, Any] = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+# Of what tests set the status, or delete.
+COLLECTIONS = {
+    "pod": ("v1", "Pod"),
+    "job": ("batch/v1", "Job"),
+    "sparkapplication": ("/".join(OPERATORS), "SparkApplication"),
+}
+
+
 class Cluster:
     """What a test makes there, and what it lets happen to it."""
 
     def __init__(self, api: KubernetesApi) -> None:
         self._api = api
-        self.client: ApiClient = config.new_client_from_config(str(api.kubeconfig))
-
-    def make(self, *bodies: Body) -> None:
-        for body in bodies:
-            self._kubectl("create", "--filename", "-", standard_input=yaml.safe_dump(body))
+        self.client: ApiClient = api.client()
+        self.make = api.make
 
     def set_status(self, kind: str, name: str, status: Mapping[str, Any], namespace: str = JOBS) -> None:
-        patch = json.dumps({"status": status})
-        of = (kind, name, "--namespace", namespace)
-        self._kubectl("patch", *of, "--subresource", "status", "--type", "merge", "--patch", patch)
+        self._api.request("PATCH", f"{_path(kind, namespace)}/{name}/status", {"status": status})
 
     def delete(self, kind: str, name: str) -> None:
-        self._kubectl("delete", kind, name, "--namespace", JOBS, "--force", "--grace-period", "0")
+        self._api.request("DELETE", f"{_path(kind, JOBS)}/{name}", **AT_ONCE)
 
     def uid_of_pod(self, name: str) -> str:
-        found = CoreV1Api(self.client).read_namespaced_pod(name, JOBS)
-        assert found.metadata
-        assert found.metadata.uid
-        return found.metadata.uid
+        uid: str = self._api.request("GET", f"{_path('pod', JOBS)}/{name}")["metadata"]["uid"]
+        return uid
 
     def clean(self) -> None:
-        core, batch, custom = CoreV1Api(self.client), BatchV1Api(self.client), CustomObjectsApi(self.client)
         for namespace in NAMESPACES:
-            core.delete_collection_namespaced_pod(namespace, grace_period_seconds=0)
-            batch.delete_collection_namespaced_job(namespace, propagation_policy="Background")
-            core.delete_collection_namespaced_event(namespace)
-        with suppressed(404):
-            custom.delete_collection_namespaced_custom_object(*OPERATORS, JOBS, PLURAL)
+            for kind in ("pod", "job"):
+                self._api.request("DELETE", _path(kind, namespace), **AT_ONCE)
+            self._api.request("DELETE", collection("v1", "Event", namespace))
+        self._api.request("DELETE", _path("sparkapplication", JOBS), but={404})
 
     def define_applications(self) -> None:
         """Have the Spark Operator's definition of an application. It stays: to make and remove one takes seconds."""
@@ -88,18 +84,13 @@ class Cluster:
         """Have no such definition."""
         self._kubectl("delete", "--ignore-not-found", "customresourcedefinition", DEFINITION)
 
-    def _kubectl(self, *arguments: str, standard_input: str = "") -> None:
-        done = self._api.kubectl(*arguments, standard_input=standard_input)
+    def _kubectl(self, *arguments: str) -> None:
+        done = self._api.kubectl(*arguments)
         assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture
-def cluster(kubernetes_api: KubernetesApi) -> Iterator[Cluster]:
-    """The project's namespaces, with nothing in them."""
-    kubernetes_api.make_namespaces(*NAMESPACES)
-    cluster = Cluster(kubernetes_api)
-    yield cluster
-    cluster.clean()
+def _path(kind: str, namespace: str) -> str:
+    return collection(*COLLECTIONS[kind.lower()], namespace)
 
 
 def pod(name: str, namespace: str = JOBS, **labels: str) -> Body:
