@@ -1,6 +1,10 @@
-"""Generated labelled reviews, and a small model trained on them."""
+"""Generated labelled reviews, a small model trained on them, and the packaged model."""
 
+import functools
 import random
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from user_analytics.sentiment.model import Model
-from user_analytics.sentiment.train import train
+from user_analytics.sentiment.model import Model, load_model
 
 PRAISE = ("great", "lovely", "a delight", "not bad", "worth seeing", "don't miss it")
 BLAME = ("awful", "dull", "a bore", "not good", "a waste", "don't bother")
@@ -30,6 +33,22 @@ def labelled_reviews(rows: int = 400, seed: int = 7) -> pa.Table:
     return pa.Table.from_pylist(records)
 
 
+@functools.cache
+def packaged() -> Model:
+    return load_model()
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """What a full disk does, to this process alone: writing beyond so many bytes is an error."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
 class Trained(NamedTuple):
     """A labelled file, the folder its model was written into, and the model."""
 
@@ -38,8 +57,19 @@ class Trained(NamedTuple):
     model: Model
 
 
+Train = Callable[..., Model]
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def train() -> Train:
+    # scikit-learn takes a second to load, in every process that collects tests
+    from user_analytics.sentiment.train import train  # noqa: PLC0415
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("model")
     labelled = folder / "labelled.parquet"
     pq.write_table(labelled_reviews(), labelled)

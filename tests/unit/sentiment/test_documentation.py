@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from user_analytics.sentiment.model import load_model
+from tests.unit.sentiment.conftest import packaged
 
 README = Path(__file__).resolve().parents[3] / "README.md"
 
 
 def test_the_readme_gives_the_measured_accuracy_of_the_packaged_model() -> None:
-    model = load_model()
+    model = packaged()
     assert model.validation is not None
     measured = [
         f"| {each.rows:,} | {each.accuracy:.1%} ± {each.accuracy_interval:.1%} | {each.calibration_error:.3f} |"

@@ -1,9 +1,9 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from user_analytics.sentiment.evaluate import validate
 from user_analytics.sentiment.model import Validation
 
 PROBABILITIES = np.array([0.9, 0.95, 0.2, np.nan, 0.25, 1.0])
@@ -14,7 +14,15 @@ WORDS = np.array([5, 12, 12, 0, 300, 900])
 
 
 @pytest.fixture
-def validation() -> Validation:
+def validate() -> Callable[..., Validation]:
+    # scipy.stats takes half a second to load, in every process that collects tests
+    from user_analytics.sentiment.evaluate import validate  # noqa: PLC0415
+
+    return validate
+
+
+@pytest.fixture
+def validation(validate: Callable[..., Validation]) -> Validation:
     return validate(PROBABILITIES, LABELS, SOURCES, FOLDS, WORDS)
 
 
@@ -55,6 +63,6 @@ def test_accuracy_is_told_by_the_number_of_words(validation: Validation) -> None
     ]
 
 
-def test_figures_over_judged_rows_are_zero_when_nothing_was_judged() -> None:
+def test_figures_over_judged_rows_are_zero_when_nothing_was_judged(validate: Callable[..., Validation]) -> None:
     nothing = validate(np.full(2, np.nan), LABELS[:2], SOURCES[:2], FOLDS[:2], WORDS[:2]).total
     assert (nothing.accuracy, nothing.log_loss, nothing.calibration_error) == (0, 0, 0)

@@ -6,35 +6,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.sentiment.conftest import packaged
 from user_analytics.sentiment.explain import contributions, deciding_ngrams
-from user_analytics.sentiment.model import load_model
 from user_analytics.sentiment.score import score
-
-PACKAGED = load_model()
 
 
 def logit(text: str) -> float | None:
-    found = contributions(PACKAGED, text)
-    return PACKAGED.bias + sum(each.logit for each in found) if found else None
+    found = contributions(packaged(), text)
+    return packaged().bias + sum(each.logit for each in found) if found else None
 
 
 def test_the_strongest_ngram_comes_first() -> None:
-    strongest, *_ = contributions(PACKAGED, "The plot is thin, and it was a waste of time.")
+    strongest, *_ = contributions(packaged(), "The plot is thin, and it was a waste of time.")
     assert strongest.ngram in ("waste", "waste of", "waste of time", "a waste of")
     assert strongest.logit < 0
 
 
 def test_repetitions_are_counted() -> None:
-    (great,) = (each for each in contributions(PACKAGED, "great, great, GREAT") if each.ngram == "great")
+    (great,) = (each for each in contributions(packaged(), "great, great, GREAT") if each.ngram == "great")
     assert great.occurrences == 3
 
 
 def test_the_five_ngrams_that_decided_are_named_with_what_each_adds_to_the_logit() -> None:
     text = "Not good, but the cast was excellent and I would watch it again."
-    strongest = contributions(PACKAGED, text)[:5]
+    strongest = contributions(packaged(), text)[:5]
     assert {each.logit > 0 for each in strongest} == {True, False}
 
-    named = deciding_ngrams(PACKAGED, text)
+    named = deciding_ngrams(packaged(), text)
 
     assert named is not None
     parts = [part.rsplit(" ", 1) for part in named.split(", ")]
@@ -45,18 +43,18 @@ def test_the_five_ngrams_that_decided_are_named_with_what_each_adds_to_the_logit
 
 @pytest.mark.parametrize("text", ["", "😀", "!", "<br /><br />"])
 def test_where_there_is_nothing_to_judge_nothing_decided(text: str) -> None:
-    assert contributions(PACKAGED, text) == []
-    assert deciding_ngrams(PACKAGED, text) is None
+    assert contributions(packaged(), text) == []
+    assert deciding_ngrams(packaged(), text) is None
 
 
 PIECES = ("not", "a", "good", "bad", "great", "film", "the", "don't", "!", "?", "it's", "<br/>", "7/10", "é")
-WORDS = st.sampled_from([*PIECES, *PACKAGED.ngrams[::997]])
+WORDS = st.deferred(lambda: st.sampled_from([*PIECES, *packaged().ngrams[::997]]))
 
 
 @settings(deadline=None)
-@given(st.lists(WORDS, max_size=400).map(" ".join) | st.text())
+@given(st.lists(WORDS, max_size=100).map(" ".join) | st.text())
 def test_contributions_and_bias_sum_up_to_what_the_kernel_says(text: str) -> None:
-    (probability,) = score(PACKAGED, pa.array([text])).to_pylist()
+    (probability,) = score(packaged(), pa.array([text])).to_pylist()
     expected = logit(text)
     assert (probability is None) == (expected is None)
     if probability is not None and expected is not None:

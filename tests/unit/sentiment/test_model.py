@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.sentiment.conftest import Trained
+from tests.unit.sentiment.conftest import Trained, packaged
 from user_analytics.errors import ModelError
 from user_analytics.lake import keys
 from user_analytics.lake.local_store import LocalStore
@@ -111,7 +111,7 @@ def test_a_version_is_loaded_from_the_store(trained: Trained, body: bytes, tmp_p
 
 
 def test_the_packaged_version_needs_no_store() -> None:
-    assert load_model(load_model().version).version == load_model().version
+    assert load_model(packaged().version).version == packaged().version
 
 
 def test_a_version_that_the_store_lacks_is_named(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_model_kept_under_another_version_is_refused(trained: Trained, body: b
 
 
 def test_the_packaged_model_is_small_and_its_card_is_of_the_same_version() -> None:
-    model = load_model()
+    model = packaged()
     assert len(PACKAGE.joinpath("model.parquet").read_bytes()) <= 500_000
     assert PACKAGE.joinpath("model_card.md").read_text().startswith(f"# Sentiment model {model.version}\n")
 

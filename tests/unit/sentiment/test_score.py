@@ -4,23 +4,22 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import diags
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
-from sklearn.linear_model import LogisticRegression
 
-from tests.unit.sentiment.conftest import Trained, labelled_reviews
-from user_analytics.sentiment.model import load_model
+from tests.unit.sentiment.conftest import Trained, labelled_reviews, packaged
 from user_analytics.sentiment.score import is_positive, score
 
-PACKAGED = load_model()
 
-
-def packaged(*texts: str | None) -> list[float | None]:
-    probabilities: list[float | None] = score(PACKAGED, pa.array(texts, pa.string())).to_pylist()
+def judged(*texts: str | None) -> list[float | None]:
+    probabilities: list[float | None] = score(packaged(), pa.array(texts, pa.string())).to_pylist()
     return probabilities
 
 
 def test_probabilities_are_those_of_a_scikit_learn_pipeline_up_to_rounding(trained: Trained) -> None:
+    # here: scikit-learn takes a second to load, in every process that collects tests
+    from scipy.sparse import diags  # noqa: PLC0415
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
     table = pq.read_table(trained.labelled)
     labels = table["label"].to_numpy()
     # The generated texts are lower case and know no mark but "!", so a plain pattern finds the same words.
@@ -46,25 +45,25 @@ def test_probabilities_are_those_of_a_scikit_learn_pipeline_up_to_rounding(train
 
 @pytest.mark.parametrize("text", [None, "", "   ", "😀", "это фильм", "<br /><br />", "zzzzqq", ".", "!", "?! !"])
 def test_a_text_with_nothing_to_judge_has_no_probability(text: str | None) -> None:
-    assert packaged(text) == [None]
+    assert judged(text) == [None]
 
 
 @pytest.mark.parametrize("text", ["good movie", "Great!", "7/10", "I loved every minute of it.", "Don’t miss it"])
 def test_the_packaged_model_calls_praise_positive(text: str) -> None:
-    (probability,) = packaged(text)
+    (probability,) = judged(text)
     assert probability is not None
     assert probability > 0.5
 
 
 @pytest.mark.parametrize("text", ["not good", "2/10", "don't bother", "A waste of time.", "Nothing special. Boring."])
 def test_the_packaged_model_calls_blame_negative(text: str) -> None:
-    (probability,) = packaged(text)
+    (probability,) = judged(text)
     assert probability is not None
     assert probability < 0.5
 
 
 def test_a_negation_turns_the_word_it_precedes() -> None:
-    plain, negated, further = packaged("a good movie", "not a good movie", "This is not a good movie")
+    plain, negated, further = judged("a good movie", "not a good movie", "This is not a good movie")
     assert plain is not None
     assert negated is not None
     assert further is not None
@@ -73,7 +72,7 @@ def test_a_negation_turns_the_word_it_precedes() -> None:
 
 def test_a_doubted_blame_is_no_praise_to_a_model_of_three_words() -> None:
     """A limit, told in the model card: it sees "bad", and "don't think" too far away to turn it."""
-    doubted, stated = packaged("I don't think it is bad", "I think it is bad")
+    doubted, stated = judged("I don't think it is bad", "I think it is bad")
     assert doubted is not None
     assert stated is not None
     assert max(doubted, stated) < 0.5
@@ -84,24 +83,24 @@ def test_a_doubted_blame_is_no_praise_to_a_model_of_three_words() -> None:
 )
 def test_every_arrow_string_type_keeps_its_rows_their_order_and_nulls(kind: pa.DataType) -> None:
     texts = pa.array(["good", None, "bad", ""] * 1000).cast(kind)
-    assert score(PACKAGED, texts).to_pylist() == packaged("good", None, "bad", "") * 1000
+    assert score(packaged(), texts).to_pylist() == judged("good", None, "bad", "") * 1000
 
 
 def test_neighbours_in_a_batch_form_no_pair() -> None:
-    assert packaged("not", "good") == [packaged("not")[0], packaged("good")[0]]
+    assert judged("not", "good") == [judged("not")[0], judged("good")[0]]
 
 
 def test_an_empty_batch_gives_an_empty_batch() -> None:
-    assert score(PACKAGED, pa.array([], pa.string())).equals(pa.array([], pa.float64()))
+    assert score(packaged(), pa.array([], pa.string())).equals(pa.array([], pa.float64()))
 
 
 def test_a_batch_of_nulls_gives_nulls() -> None:
-    assert packaged(None, None) == [None, None]
+    assert judged(None, None) == [None, None]
 
 
 def test_a_slice_is_scored_from_its_own_start() -> None:
     texts = pa.array(["bad", None, "good"])
-    assert score(PACKAGED, texts.slice(2)).to_pylist() == packaged("good")
+    assert score(packaged(), texts.slice(2)).to_pylist() == judged("good")
 
 
 @settings(deadline=None)
