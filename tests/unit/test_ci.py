@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 BEFORE = ["lint", "test ARGS=tests/unit", "test-tools", "cluster-tools", "test-run", "fence up"]
 BESIDE = {"cluster-up", "test"}
-CLEARED = ["cluster-down", "fence down"]
+CLEARED = ["cluster-down", "look what is left", "fence down"]
 TOLD = ["cluster-status", "cluster-logs TAIL=40"]
 # In place of the real ones, which take an hour: each notes what it was called with. The target $FAILS ends with 2, and
 # $HANGS waits for a program of two minutes.
@@ -21,6 +21,11 @@ CALLED = '#!/bin/sh\necho "{name}$*" >>"$CALLS"\n'
 MAKE = CALLED.format(name="") + (
     'echo "== 3 passed in 1.00s =="\n[ "$*" != "$HANGS" ] || sleep 120\nif [ "$*" = "$FAILS" ]; then exit 2; fi\n'
 )
+PYTHON = """#!/bin/sh
+[ "$3" ] || { echo "what was there before"; exit; }
+echo "look what is left" >>"$CALLS"
+[ "$(cat "$3")" = "what was there before" ] && [ ! "$LEFT" ]
+"""
 ANSWERS = {
     "id": "#!/bin/sh\necho 0\n",
     "df": "#!/bin/sh\necho Avail\necho $((${GIGABYTES:-30} << 20))\n",
@@ -40,7 +45,10 @@ class Ci:
         for name, text in programs.items():
             (directory / "bin" / name).write_text(text)
         (self._run.parent / "fence.sh").write_text(CALLED.format(name="fence "))
-        for script in (*(directory / "bin").iterdir(), self._run.parent / "fence.sh"):
+        python = self._run.parents[1] / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text(PYTHON)
+        for script in (*(directory / "bin").iterdir(), self._run.parent / "fence.sh", python):
             script.chmod(0o755)
         self._calls.touch()
         self._environment = {
@@ -78,21 +86,12 @@ def test_all_steps_run_and_the_summary_tells_what_each_ran(ci: Ci) -> None:
     assert code == 0
     calls = ci.calls()
     assert calls[: len(BEFORE)] == BEFORE
-    assert set(calls[len(BEFORE) : -3]) == BESIDE
-    assert calls[-3:] == ["e2e", *CLEARED]
+    assert set(calls[len(BEFORE) : -4]) == BESIDE
+    assert calls[-4:] == ["e2e", *CLEARED]
     steps = [line.split()[1] for line in summary(said)]
-    assert steps == [
-        "lint",
-        "test",
-        "test-tools",
-        "cluster-tools",
-        "test-run",
-        "test",
-        "cluster-up,",
-        "e2e",
-        CLEARED[0],
-    ]
-    assert summary(said)[-2].endswith("  3 passed in 1.00s")
+    assert steps[:5] == ["lint", "test", "test-tools", "cluster-tools", "test-run"]
+    assert steps[5:-1] == ["test", "cluster-up,", "e2e", "cluster-down"]
+    assert summary(said)[-3].endswith("  3 passed in 1.00s")
 
 
 def test_where_memory_is_short_the_cluster_is_made_after_the_tests(ci: Ci) -> None:
@@ -117,7 +116,7 @@ def test_what_fails_of_the_cluster_leaves_its_state_in_the_output_and_nothing_on
     code, said = ci.run(FAILS=target)
 
     assert code == 2
-    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
+    assert ci.calls()[-5:] == [*TOLD, *CLEARED]
     assert said.index("== make cluster-status") < said.index("== make cluster-down")
     assert re.search(rf"make {target}.* +\d+\.\d  exit code 2: 3 passed in 1\.00s", said)
 
@@ -126,15 +125,22 @@ def test_when_the_tests_fail_the_making_of_the_cluster_is_stopped_before_it_is_r
     code, said = ci.run(HANGS="cluster-up", FAILS="test")
 
     assert code == 2
-    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
+    assert ci.calls()[-5:] == [*TOLD, *CLEARED]
     assert re.search(r"make cluster-up, beside +\d+\.\d  exit code 130", said)
+
+
+def test_what_a_cluster_leaves_on_the_machine_is_a_failure(ci: Ci) -> None:
+    code, said = ci.run(LEFT="a mount")
+
+    assert code == 1
+    assert summary(said)[-1].endswith("exit code 1")
 
 
 def test_a_cluster_that_does_not_go_is_a_failure_and_the_fence_is_removed_all_the_same(ci: Ci) -> None:
     code, _ = ci.run(FAILS="cluster-down")
 
     assert code == 1
-    assert ci.calls()[-2:] == CLEARED
+    assert ci.calls()[-3:] == CLEARED
 
 
 @pytest.mark.parametrize("target", ["cluster-up", "e2e"])
@@ -151,7 +157,7 @@ def test_interrupted_it_stops_what_is_at_work_and_clears_up(
         said, _ = process.communicate(timeout=60)
 
     assert process.returncode == code
-    assert ci.calls()[-4:] == [*TOLD, *CLEARED]
+    assert ci.calls()[-5:] == [*TOLD, *CLEARED]
     assert re.search(rf"make {target}.* +\d+\.\d  exit code {code}", said)
 
 
