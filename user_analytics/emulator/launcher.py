@@ -19,10 +19,12 @@ from bqemulator.grpc_api import server as grpc_factory
 from bqemulator.grpc_api import write_servicer
 from bqemulator.jobs import error_mapper, executor
 from bqemulator.scripting import interpreter
+from sqlglot.dialects.dialect import Dialect
 
 from user_analytics.emulator.engine import Engine
 from user_analytics.emulator.grpc_server import TlsServers
 from user_analytics.emulator.jobs import Catalog, run_once
+from user_analytics.emulator.parsing import parse
 from user_analytics.emulator.time_travel import NoTimeTravel
 from user_analytics.emulator.tls import DEFAULT_NAMES, ensure_tls
 from user_analytics.emulator.transactions import Interpreter, translate_conflict
@@ -99,9 +101,9 @@ def _refuse_unusable(certificate: Path, key: Path) -> None:
 
 
 def _install_corrections(certificate: Path, key: Path) -> None:
-    """Put this package's classes where the stock modules look theirs up."""
+    """Put this package's classes and functions where the stock modules look theirs up."""
     servers = TlsServers(certificate=certificate.read_bytes(), key=key.read_bytes())
-    corrections: list[tuple[ModuleType, str, object]] = [
+    corrections: list[tuple[ModuleType | type, str, object]] = [
         (bqemulator.server, "DuckDBEngine", Engine),
         (bqemulator.server, "DuckDBCatalogRepository", Catalog),
         (bqemulator.server, "SnapshotManager", NoTimeTravel),
@@ -110,12 +112,13 @@ def _install_corrections(certificate: Path, key: Path) -> None:
         (job_routes, "_execute_query_or_failed_meta", run_once),
         (executor, "ScriptInterpreter", Interpreter),
         (interpreter, "ScriptInterpreter", Interpreter),
+        (Dialect, "parse", parse),
         (error_mapper, "_DUCKDB_TRANSLATORS", (translate_conflict, *error_mapper._DUCKDB_TRANSLATORS)),
     ]
-    for module, name, replacement in corrections:
-        if not hasattr(module, name):
-            raise WarehouseError(f"{module.__name__} has no {name} to correct: is this bqemulator {SUPPORTED_VERSION}?")
-        setattr(module, name, replacement)
+    for place, name, replacement in corrections:
+        if not hasattr(place, name):
+            raise WarehouseError(f"{place.__name__} has no {name} to correct: is this bqemulator {SUPPORTED_VERSION}?")
+        setattr(place, name, replacement)
 
 
 def _refuse_taken(host: str, port: int) -> None:
