@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 
+from tests.fixtures.forked import forked
 from tests.fixtures.helm import Helm
 from tests.fixtures.kubernetes_api import KubernetesApi
 from user_analytics.cluster import releases
@@ -34,17 +34,6 @@ spec:
     metadata: {labels: {server: {{ . }}}}
     spec: {containers: [{name: server, image: none}]}
 {{- end }}
-"""
-# `sys.argv` is the folder of the chart. Helm is killed with whoever called it.
-UPGRADE = """
-import sys
-import time
-from pathlib import Path
-from kubernetes import config
-from user_analytics.cluster import releases
-releases.CONTEXT = "test"
-broken = releases.Release("two", "releases", Path(sys.argv[1]), values={"replicas": 1})
-releases.ensure_installed(config.new_client_from_config(), broken)
 """
 
 
@@ -123,14 +112,19 @@ def test_after_an_upgrade_that_failed_the_release_from_before_is_installed_again
 
 
 def test_after_an_upgrade_that_was_killed_the_release_from_before_is_installed_again(
-    api: ApiClient, good: Release, tmp_path: Path
+    api: ApiClient, kubernetes_controllers: KubernetesApi, good: Release, broken: Release
 ) -> None:
+    def upgrade_in_a_group() -> None:
+        os.setsid()
+        ensure_installed(kubernetes_controllers.client(), broken)
+
     ensure_installed(api, good)
-    with subprocess.Popen([sys.executable, "-c", UPGRADE, str(tmp_path)], start_new_session=True) as upgrade:
+    with forked(upgrade_in_a_group) as upgrade:
         try:
             wait(lambda: replicas(api) == {"one": 1, "other": 1})
         finally:
-            os.killpg(upgrade.pid, signal.SIGKILL)
+            assert upgrade.pid
+            os.killpg(upgrade.pid, signal.SIGKILL)  # Helm with whoever called it
     assert states(api) == ["deployed", "pending-upgrade"]
 
     assert ensure_installed(api, good)

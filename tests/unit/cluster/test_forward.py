@@ -1,7 +1,6 @@
 """The way to a Service: what listens is kept running, and ends with those who asked for it."""
 
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fixtures.forked import forked
 from tests.fixtures.ports import free_port
 from user_analytics.cluster import forward
 from user_analytics.cluster.forward import HOST, kubectl, listening
@@ -68,15 +68,14 @@ def test_a_program_that_ends_is_started_again_on_the_same_port(monkeypatch: pyte
 
 def test_it_ends_with_its_user_however_that_ends() -> None:
     port = free_port()
-    code = (
-        "import time; from user_analytics.cluster.forward import listening\n"
-        f"with listening({server(port)!r}, {port}, purpose='test'): print('ready', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as user:
-        assert user.stdout is not None
-        user.stdout.readline()
+
+    def use_for_long() -> None:
+        with listening(server(port), port, purpose="test"):
+            time.sleep(600)
+
+    with forked(use_for_long):
+        wait_until(lambda: answering_pid(port) is not None)
         pid = answering_pid(port)
-        user.kill()
 
     assert pid is not None
     wait_until(lambda: not psutil.pid_exists(pid))
