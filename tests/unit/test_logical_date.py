@@ -59,14 +59,11 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("command", [*RUNNING, *READING])
-@pytest.mark.parametrize("text", ["2010-13-01", "2010-02-30", "08/12/2010", "yesterday"])
-def test_a_malformed_date_is_wrong_usage_in_the_same_words_everywhere(
-    reached: list[str], command: str, text: str
-) -> None:
-    result = {**RUNNING, **READING}[command](text)
+def test_a_malformed_date_is_wrong_usage_in_the_same_words_everywhere(reached: list[str], command: str) -> None:
+    result = {**RUNNING, **READING}[command]("2010-02-30")
 
     assert result.exit_code == 2
-    assert f"'{text}' is not a date like 2010-12-08" in result.stderr
+    assert "'2010-02-30' is not a date like 2010-12-08" in result.stderr
     assert reached == []
 
 
@@ -90,7 +87,9 @@ def test_a_date_to_come_is_refused_before_anything_is_run_for_it(reached: list[s
     assert reached == []
 
 
-@pytest.mark.parametrize("text", ["2010-12-8", "20101208", "2010-W49-3", "08.12.2010", "2010-13-08", "2010-12-08 ", ""])
+@pytest.mark.parametrize(
+    "text", ["2010-12-8", "20101208", "2010-W49-3", "08/12/2010", "2010-13-08", "yesterday", "2010-12-08 ", ""]
+)
 def test_a_date_is_written_in_one_way(text: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not a date like 2010-12-08$"):
         parse_date(text)

@@ -124,16 +124,6 @@ def test_a_setting_that_would_be_ignored_is_an_error(
         load_settings()
 
 
-@pytest.mark.parametrize(("name", "meant"), [("GCP_PROJEKT", "GCP_PROJECT"), ("LOOKBACK_DAY", "LOOKBACK_DAYS")])
-def test_a_misspelt_variable_is_named_with_the_one_that_was_meant(
-    monkeypatch: pytest.MonkeyPatch, name: str, meant: str
-) -> None:
-    monkeypatch.setenv(name, "1")
-
-    with pytest.raises(SettingsError, match=rf"{name}: no such setting; did you mean {meant}\?"):
-        load_settings()
-
-
 def test_all_problems_are_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_PORT", "many")
     monkeypatch.setenv("LAKE_URI", "s3://b")

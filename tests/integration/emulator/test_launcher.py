@@ -15,7 +15,6 @@ from google.cloud import bigquery
 
 from tests.fixtures.emulator import Emulator
 from tests.integration.emulator.conftest import Connect
-from user_analytics.emulator import launcher
 from user_analytics.emulator.grpc_server import TlsServers
 from user_analytics.emulator.tls import ensure_tls, tls_files
 from user_analytics.errors import WarehouseError
@@ -150,6 +149,9 @@ def test_a_wrong_option_is_wrong_usage(emulator: Emulator) -> None:
 
 
 def test_another_release_of_bqemulator_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # bqemulator takes a second to load, in every process that collects tests
+    from user_analytics.emulator import launcher  # noqa: PLC0415
+
     monkeypatch.setattr("bqemulator.__version__", "1.5.0")
     options = launcher.Options(tmp_path, "127.0.0.1", 0, 0, "warning", tls_dir=tmp_path)
 

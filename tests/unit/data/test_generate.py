@@ -73,10 +73,10 @@ def test_the_sample_is_as_large_as_its_readme_says_and_under_three_megabytes() -
     assert sum(path.stat().st_size for path in paths) < 3_000_000
 
 
-def test_another_seed_makes_other_files(files: Files, tmp_path: Path) -> None:
-    other = run(tmp_path, reviews=8_000, purchases=60_000, customers=2_000, seed=8)
-    assert other.reviews != files.reviews
-    assert other.purchases != files.purchases
+def test_another_seed_makes_other_files(tmp_path: Path) -> None:
+    one, other = (run(tmp_path, reviews=100, purchases=1_000, seed=seed) for seed in (7, 8))
+    assert other.reviews != one.reviews
+    assert other.purchases != one.purchases
 
 
 def test_more_reviews_of_a_seed_begin_with_the_fewer() -> None:
@@ -101,9 +101,9 @@ def test_memory_does_not_grow_with_the_number_of_rows(tmp_path: Path) -> None:
         made = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True)
         return int(made.stderr.splitlines()[-1]) * 1024
 
-    small, large = peak(5_000, 30_000), peak(60_000, 360_000)
+    small, large = peak(5_000, 30_000), peak(30_000, 180_000)
     written = sum(path.stat().st_size for path in tmp_path.iterdir())
-    assert written > 80_000_000
+    assert written > 40_000_000
     assert large - small < written / 10
 
 
@@ -180,7 +180,7 @@ def test_some_purchases_repeat_the_line_before_them(files: Files) -> None:
         pytest.param(lambda text: '"' in text, 0.1, 0.6, id="quotes"),
         pytest.param(lambda text: not text.isascii(), 0.2, 0.95, id="other letters"),
         pytest.param(lambda text: not re.search(r"[A-Za-z]", text), 0.001, 0.02, id="not a Latin letter"),
-        pytest.param(lambda text: any(ord(letter) > 0xFFFF for letter in text), 0.0002, 0.01, id="emoji"),
+        pytest.param(lambda text: re.search("[\U00010000-\U0010ffff]", text), 0.0002, 0.01, id="emoji"),
         pytest.param(lambda text: len(text) < 40, 0.005, 0.05, id="very short"),
         pytest.param(lambda text: len(text) > 2_000, 0.01, 0.2, id="long"),
     ],
@@ -223,7 +223,7 @@ def test_most_customers_are_in_both_files_and_some_in_one_only(files: Files) -> 
 
 @pytest.mark.parametrize("customers", [1, 15, 19, 20, 400])
 def test_no_more_customers_come_up_than_asked(tmp_path: Path, customers: int) -> None:
-    made = run(tmp_path, reviews=4_000, purchases=30_000, customers=customers)
+    made = run(tmp_path, reviews=20 * customers, purchases=150 * customers, customers=customers)
     seen = {row["cid"] for row in made.reviews} | {row["customer_id"] for row in made.purchases} - {""}
     assert {int(customer) for customer in seen} <= {generate.FIRST_CUSTOMER + i for i in range(customers)}
     assert len(seen) > 0.9 * customers

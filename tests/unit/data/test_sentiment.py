@@ -10,14 +10,19 @@ import pyarrow as pa
 import pytest
 
 from data import generate
-from user_analytics.sentiment.model import load_model
+from user_analytics.sentiment.model import Model, load_model
 from user_analytics.sentiment.score import score
 
 Probabilities = npt.NDArray[np.float64]
 
 
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model()
+
+
 @pytest.fixture
-def probabilities(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Probabilities]:
+def probabilities(model: Model, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Probabilities]:
     """Probability that each of some hundred generated reviews of one tone is positive; NaN: nothing to judge."""
 
     def of(tone: str) -> Probabilities:
@@ -26,7 +31,7 @@ def probabilities(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Probabilit
         monkeypatch.setattr(generate, "load_vocabulary", lambda: only)
         written = b"".join(generate.review_chunks(800, generate.Customers(100), seed=5)).decode()
         texts = [text for _, text in csv.reader(io.StringIO(written, newline=""), strict=True)]
-        scored: Probabilities = score(load_model(), pa.array(texts)).to_numpy(zero_copy_only=False)
+        scored: Probabilities = score(model, pa.array(texts)).to_numpy(zero_copy_only=False)
         return scored
 
     return of

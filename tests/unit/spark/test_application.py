@@ -160,11 +160,10 @@ def test_what_is_wrong_with_the_settings_has_the_format_that_they_ask_for(
     assert re.match(r"\d\d:\d\d:\d\d \[error +\] application_failed +final=True reason=.*LOOKBACK_DAYS", said)
 
 
-@pytest.mark.parametrize("ds", ["08/12/2010", "2010-02-30", "yesterday"])
-def test_a_malformed_date_is_wrong_usage(ds: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_malformed_date_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
-        run(lambda *_: None, argument_parser(""), ["--ds", ds])
-    assert re.search(f"'{ds}' is not a date like 2010-12-08", capsys.readouterr().err)
+        run(lambda *_: None, argument_parser(""), ["--ds", "2010-02-30"])
+    assert "'2010-02-30' is not a date like 2010-12-08" in capsys.readouterr().err
 
 
 def test_a_date_to_come_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
