@@ -38,8 +38,8 @@ class Kubelet:
 
     def __init__(self, api: KubernetesApi) -> None:
         self.servers_are_ready, self.job_phase = True, "Succeeded"
+        self.at_work = Lock()
         self._api, self._ended, self._thread = api, Event(), Thread(target=self._run)
-        self._at_work = Lock()
 
     def start(self) -> None:
         self._thread.start()
@@ -48,13 +48,9 @@ class Kubelet:
         self._ended.set()
         self._thread.join()
 
-    def paused(self) -> Lock:
-        """Holds no lock inside."""
-        return self._at_work
-
     def _run(self) -> None:
         while not self._ended.wait(POLL_SECONDS):
-            with self._at_work:
+            with self.at_work:
                 for pod in self._api.request("GET", in_servers(*PODS), fieldSelector="status.phase=Pending")["items"]:
                     self._tell(pod["metadata"])
 
@@ -65,9 +61,8 @@ class Kubelet:
         elif self.servers_are_ready:
             status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
         if status:
-            self._api.request(
-                "PATCH", f"{in_servers(*PODS)}/{pod['name']}/status", {"status": status}, but={404}
-            )  # it went meanwhile
+            path = f"{in_servers(*PODS)}/{pod['name']}/status"
+            self._api.request("PATCH", path, {"status": status}, but={404})  # it may have gone meanwhile
 
 
 class ServerCluster:
@@ -158,9 +153,9 @@ class ServerCluster:
 
     @contextmanager
     def forked(self, work: Callable[[], object]) -> Iterator[ForkProcess]:
-        """Work done by another process, whose threads are not the kubelet's: it holds no lock when that begins."""
+        """Work done by another process, a copy of this one in which the kubelet, a thread, holds no lock for ever."""
         with ExitStack() as stack:
-            with self.kubelet.paused():
+            with self.kubelet.at_work:
                 process = stack.enter_context(forked(work))
             yield process
 
