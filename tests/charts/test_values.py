@@ -108,7 +108,7 @@ TOGETHER_WITH: dict[str, dict[str, Any]] = {
 
 
 def defaults(chart: str) -> dict[str, Any]:
-    values: dict[str, Any] = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    values: dict[str, Any] = yaml.load((CHARTS / chart / "values.yaml").read_text(), yaml.CSafeLoader)
     return values
 
 

@@ -21,6 +21,8 @@ from airflow.dag_processing.dagbag import BundleDagBag  # noqa: E402
 
 from tests.dags.reading import read_dags  # noqa: E402
 
+pytest_plugins = ["tests.loaded"]
+
 
 @pytest.fixture(scope="session")
 def dags() -> BundleDagBag:

@@ -3,10 +3,9 @@
 import json
 import logging
 import re
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -35,6 +34,7 @@ from kubernetes.client import (
 )
 
 from tests.dags.reading import DATE, context, rendered
+from tests.fixtures.airflow_server import served
 from user_analytics.errors import StageFailed
 from user_analytics_airflow.alerts import failure_message, tell_failure
 from user_analytics_airflow.links import looker_address, report_address
@@ -58,12 +58,8 @@ def posted() -> Iterator[tuple[str, list[Any]]]:
         def log_message(self, *arguments: Any) -> None:
             """Nothing: the test reads the log."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", bodies
-        server.shutdown()
-        thread.join()
+    with served(Handler) as address:
+        yield address, bodies
 
 
 @pytest.fixture

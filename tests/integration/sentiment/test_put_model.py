@@ -1,5 +1,6 @@
 """A trained model put into a lake: what is there then, and what is refused."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,20 @@ import pytest
 from user_analytics.errors import ModelError
 from user_analytics.lake import keys
 from user_analytics.lake.store import Store
-from user_analytics.sentiment.model import Coefficients, encode_model, load_model
+from user_analytics.sentiment.model import Coefficients, Model, encode_model, load_model
 from user_analytics.sentiment.put_model import put_model
 
-PACKAGED = load_model()
+
+@functools.cache
+def packaged() -> Model:
+    return load_model()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a model that is not the packaged one."""
     coefficients = Coefficients(["bleak", "gloomy"], np.array([9.0, -9.0]), np.array([1.0, 1.5]), 0.25)
-    (tmp_path / "model.parquet").write_bytes(encode_model(coefficients, PACKAGED.training, PACKAGED.validation))
+    (tmp_path / "model.parquet").write_bytes(encode_model(coefficients, packaged().training, packaged().validation))
     return tmp_path
 
 
@@ -60,7 +64,7 @@ def test_another_model_of_the_same_version_keeps_its_place(lake: Store, folder: 
     # a version is 8 digits of 64: what two contents that share them look like, without a search for such two
     version = put_model(lake, folder)
     coefficients = Coefficients(["bleak"], np.array([9.0]), np.array([1.0]), 0.25)
-    lake.put(keys.model_file(version), encode_model(coefficients, PACKAGED.training, PACKAGED.validation))
+    lake.put(keys.model_file(version), encode_model(coefficients, packaged().training, packaged().validation))
     lake.delete(keys.model_card(version))
     before = content(lake)
 
@@ -93,7 +97,7 @@ def test_a_folder_without_a_model_is_named(lake: Store, tmp_path: Path) -> None:
 
 def test_a_model_that_was_never_validated_is_not_put(lake: Store, folder: Path) -> None:
     coefficients = Coefficients(["bleak"], np.array([9.0]), np.array([1.0]), 0.25)
-    (folder / "model.parquet").write_bytes(encode_model(coefficients, PACKAGED.training, None))
+    (folder / "model.parquet").write_bytes(encode_model(coefficients, packaged().training, None))
 
     with pytest.raises(ModelError, match="does not say how well it does"):
         put_model(lake, folder)

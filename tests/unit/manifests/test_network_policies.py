@@ -30,7 +30,7 @@ class Peer(NamedTuple):
 
 
 def documents(path: Path) -> list[Any]:
-    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+    return [document for document in yaml.load_all(path.read_text(), yaml.CSafeLoader) if document]
 
 
 NAMESPACES = [
