@@ -86,7 +86,7 @@ def test_more_reviews_of_a_seed_begin_with_the_fewer() -> None:
     assert first(5_000).startswith(first(3_000))
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, generate.REVIEWS_PER_CHUNK, 2 * generate.REVIEWS_PER_CHUNK + 1])
+@pytest.mark.parametrize("count", [0, 1, generate.REVIEWS_PER_CHUNK, 2 * generate.REVIEWS_PER_CHUNK + 1])
 def test_a_file_has_as_many_rows_as_asked(tmp_path: Path, count: int) -> None:
     made = run(tmp_path, reviews=count, purchases=5 * count)
     assert (len(made.reviews), len(made.purchases)) == (count, 5 * count)
@@ -221,9 +221,9 @@ def test_most_customers_are_in_both_files_and_some_in_one_only(files: Files) -> 
     assert len(buyers - reviewers) > 0.1 * len(everyone)
 
 
-@pytest.mark.parametrize("customers", [1, 15, 19, 20, 400])
+@pytest.mark.parametrize("customers", [1, 19, 20, 400])
 def test_no_more_customers_come_up_than_asked(tmp_path: Path, customers: int) -> None:
-    made = run(tmp_path, reviews=20 * customers, purchases=150 * customers, customers=customers)
+    made = run(tmp_path, reviews=400 + 9 * customers, purchases=3_000 + 70 * customers, customers=customers)
     seen = {row["cid"] for row in made.reviews} | {row["customer_id"] for row in made.purchases} - {""}
     assert {int(customer) for customer in seen} <= {generate.FIRST_CUSTOMER + i for i in range(customers)}
     assert len(seen) > 0.9 * customers
