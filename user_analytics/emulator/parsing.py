@@ -25,6 +25,8 @@ def _remembered(dialect: type[Dialect], sql: str) -> list[Expr | None]:
 
 def parse(dialect: Dialect, sql: str, **options: Any) -> list[Expr | None]:
     """Stands in for `Dialect.parse`; what is asked for with settings or options is parsed as in stock."""
-    if dialect.settings or any(value is not None for value in options.values()):
+    stock = type(dialect)
+    of_its_own = dialect.settings or dialect.normalization_strategy is not stock.NORMALIZATION_STRATEGY
+    if of_its_own or any(value is not None for value in options.values()):
         return _parse(dialect, sql, **options)
-    return [tree and tree.copy() for tree in _remembered(type(dialect), sql)]
+    return [tree and tree.copy() for tree in _remembered(stock, sql)]

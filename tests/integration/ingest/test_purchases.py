@@ -744,7 +744,7 @@ def test_memory_does_not_grow_with_the_table(postgres_18: PostgresServer, tmp_pa
     peaks = []
     # Hashes, since text that compresses well would take no memory as Parquet either.
     detail = " || ".join(f"sha512((n || '{letter}')::bytea)" for letter in "abcdefghij")
-    for thousands in (10, 50):
+    for thousands in (10, 30):
         with new_database(postgres_18) as source:
             source.execute(
                 "create schema retail;"

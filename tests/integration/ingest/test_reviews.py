@@ -327,7 +327,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     # Text that compresses well would take no memory as Parquet either.
     block = b"".join(b'%d,"%s"\n' % (number, os.urandom(550).hex().encode()) for number in range(1, 1001))
     peaks = []
-    for megabytes in (30, 90):
+    for megabytes in (10, 40):
         path = tmp_path / f"{megabytes}.csv"
         with path.open("wb") as file:
             file.write(HEADER)

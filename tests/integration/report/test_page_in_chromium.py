@@ -77,38 +77,50 @@ def usual_page() -> str:
     return render_page(some_figures(), LINKS, STAGE_TIMES)
 
 
+@pytest.fixture(scope="module")
+def window(chromium: Browser) -> Iterator[Page]:
+    """A page without network for all tests, as opening one takes longer than showing another file in it."""
+    page = chromium.new_page()
+    page.context.set_offline(True)
+    yield page
+    page.context.close()
+
+
 @pytest.fixture
-def open_page(chromium: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens figures as a file in a browser without network; fails on any message, error or request."""
-    opened: list[tuple[Page, list[str]]] = []
+def open_page(window: Page, tmp_path: Path) -> Iterator[Open]:
+    """Opens figures as a file; fails on any message, error or request."""
+    noise: list[str] = []
+
+    def refuse(dialog: Dialog) -> None:
+        noise.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    listeners: dict[str, Callable[[Any], None]] = {
+        "console": lambda message: noise.append(f"console: {message.text}"),
+        "pageerror": lambda error: noise.append(f"error: {error}"),
+        "dialog": refuse,
+        "request": lambda request: noise.append(f"request: {request.url}"),
+    }
 
     def open_(figures: Figures | None = None, *, scheme: Scheme = "light", width: int = DESK) -> Page:
         path = tmp_path / "index.html"
         html = usual_page() if figures is None else render_page(figures, LINKS, STAGE_TIMES)
         path.write_text(html, encoding="utf-8")
-        page = chromium.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
-        page.context.set_offline(True)
-        noise: list[str] = []
-
-        def refuse(dialog: Dialog) -> None:
-            noise.append(f"dialog: {dialog.message}")
-            dialog.dismiss()
-
-        page.on("console", lambda message: noise.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: noise.append(f"error: {error}"))
-        page.on("dialog", refuse)
-        page.on("request", lambda request: noise.append(f"request: {request.url}"))
-        page.goto(path.as_uri())
-        page.wait_for_load_state("networkidle")
+        window.set_viewport_size({"width": width, "height": 844})
+        window.emulate_media(color_scheme=scheme)
+        window.goto(path.as_uri())
+        window.wait_for_load_state("networkidle")
         assert noise == [f"request: {path.as_uri()}"]
         noise.clear()
-        opened.append((page, noise))
-        return page
+        return window
 
+    for event, listener in listeners.items():
+        window.on(event, listener)  # type: ignore[call-overload]
     yield open_
-    for page, noise in opened:
-        page.context.close()
-        assert noise == []
+    window.goto("about:blank")
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
+    assert noise == []
 
 
 def luminance(colour: list[float]) -> float:

@@ -1,5 +1,6 @@
 """The report of what is published in a real warehouse: its figures, its refusals, its size."""
 
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -50,11 +51,12 @@ PURCHASES = [
 
 
 class Shop(NamedTuple):
-    """A warehouse with the rows above published, and the store with its report at `address`."""
+    """A warehouse with the rows above published, and the store with its report at `address`, of `figures`."""
 
     warehouse: Warehouse
     store: LocalStore
     address: str
+    figures: Figures
 
 
 def publish_rows(warehouse: Warehouse, store: LocalStore) -> None:
@@ -73,23 +75,17 @@ def shop(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tests.fixtures.warehouse.MODEL", load_model().version)
             publish_rows(warehouse, store)
-        yield Shop(warehouse, store, write_report(warehouse, store, DS, stage_times={"publish": 1.25}))
+        address = write_report(warehouse, store, DS, stage_times={"publish": 1.25})
+        yield Shop(warehouse, store, address, read_figures(warehouse, store, DS))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(chromium: Browser, shop: Shop) -> Iterator[Page]:
-    """The report as the store holds it."""
+    """The report as the store holds it, to be looked at only."""
     page = chromium.new_page()
     page.goto(Path(shop.address).as_uri())
     yield page
     page.context.close()
-
-
-@pytest.fixture
-def published(tables: Warehouse, store: LocalStore) -> Warehouse:
-    """A warehouse of the test's own with the rows above published."""
-    publish_rows(tables, store)
-    return tables
 
 
 def cells(page: Page, selector: str) -> list[list[str]]:
@@ -192,7 +188,7 @@ def test_the_surest_and_the_least_sure_reviews_are_the_examples_ties_going_to_th
 
 
 def test_every_customer_is_in_the_scatter(page: Page, shop: Shop) -> None:
-    dots = read_figures(shop.warehouse, shop.store, DS).dots
+    dots = shop.figures.dots
 
     assert sum(dot.customers for dot in dots) == 12
     assert sum(dot.amount_spent for dot in dots) == Decimal("5359.946")
@@ -225,12 +221,15 @@ def test_the_card_of_the_model_that_judged_is_shown(shop: Shop, page: Page) -> N
     assert len(quality) == len(packaged.validation.by_source) + 1
 
 
-def test_writing_the_report_again_replaces_it(published: Warehouse, store: LocalStore) -> None:
-    first = write_report(published, store, DS, stage_times={"publish": 1.0})
-    second = write_report(published, store, DS)
+def test_writing_the_report_again_replaces_it(shop: Shop, tmp_path: Path) -> None:
+    shutil.copytree(shop.store.root, tmp_path / "lake")
+    store = LocalStore(tmp_path / "lake")
+    address = f"{store.url}/reports/ds=2010-12-08/index.html"
+    assert "Stage times" in Path(address).read_text(encoding="utf-8")
 
-    assert first == second == f"{store.url}/reports/ds=2010-12-08/index.html"
-    assert "Stage times" not in Path(second).read_text(encoding="utf-8")
+    assert write_report(shop.warehouse, store, DS) == address
+
+    assert "Stage times" not in Path(address).read_text(encoding="utf-8")
 
 
 def test_reasons_of_quarantine_are_counted_from_the_raw_data_that_was_published(
@@ -269,8 +268,9 @@ def test_a_date_that_the_tables_do_not_hold_is_refused(shop: Shop) -> None:
 
 
 def test_figures_of_two_publications_are_never_mixed(
-    published: Warehouse, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    tables: Warehouse, store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    publish_rows(tables, store)
     window = (datetime(2010, 12, 6, tzinfo=UTC), datetime(2010, 12, 9, tzinfo=UTC))
     read = reading._read
     reads: list[Figures] = []
@@ -284,7 +284,7 @@ def test_figures_of_two_publications_are_never_mixed(
 
     monkeypatch.setattr(reading, "_read", publish_during_the_first_read)
 
-    figures = read_figures(published, store, DS)
+    figures = read_figures(tables, store, DS)
 
     assert [each.summary.num_reviews for each in reads] == [18, 3]
     assert figures is reads[1]
@@ -292,43 +292,43 @@ def test_figures_of_two_publications_are_never_mixed(
     assert (figures.mode, figures.window) == ("incremental", window)
 
 
-def test_tables_that_never_come_to_rest_are_an_error(
-    published: Warehouse, store: LocalStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publications = published.table_id("publications")
-    read = reading._read
+def test_tables_that_never_come_to_rest_are_an_error(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    publications = shop.warehouse.table_id("publications")
 
-    def publish_during_each_read(warehouse: Warehouse, store: Store, publication: Publication) -> Figures:
-        figures = read(warehouse, store, publication)
+    def publish_during_each_read(warehouse: Warehouse, _store: Store, publication: Publication) -> Figures:
         warehouse.run(
             f"insert into `{publications}` select * replace (sequence + 1 as sequence) from `{publications}` "
             f"where sequence = {publication.sequence}"
         )
-        return figures
+        return shop.figures
 
     monkeypatch.setattr(reading, "_read", publish_during_each_read)
 
-    with pytest.raises(WarehouseError, match="published anew 3 times"):
-        read_figures(published, store, DS)
+    try:
+        with pytest.raises(WarehouseError, match="published anew 3 times"):
+            read_figures(shop.warehouse, shop.store, DS)
+    finally:
+        shop.warehouse.run(f"delete from `{publications}` where sequence > 1")
 
 
-def test_a_hundred_thousand_customers_make_a_small_page(published: Warehouse, store: LocalStore) -> None:
-    published.run(
-        f"insert into `{published.table_id('user_purchase')}` "
+def test_a_hundred_thousand_customers_make_a_small_page(tables: Warehouse, store: LocalStore) -> None:
+    publish_rows(tables, store)
+    tables.run(
+        f"insert into `{tables.table_id('user_purchase')}` "
         "select '536365', '85123A', 'A mug', mod(n * 7919, 37) - 1, timestamp '2010-12-08 12:00:00+00:00', "
         "cast(exp(mod(n * 104729, 1000) / 150) as numeric), 100000 + n, 'France', date '2010-12-08' "
         "from unnest(generate_array(1, 100000)) as n"
     )
-    published.run(
-        f"insert into `{published.table_id('movie_review')}` "
+    tables.run(
+        f"insert into `{tables.table_id('movie_review')}` "
         "select 1000 + n, 100000 + cast(floor(pow(n / 200000, 2) * 100000) as int64), 'Seen it.', true, 0.9, "
         "'model-1', date '2010-12-08' "
         "from unnest(generate_array(1, 200000)) as n"
     )
 
-    address = write_report(published, store, DS)
+    address = write_report(tables, store, DS)
 
-    dots = read_figures(published, store, DS).dots
+    dots = read_figures(tables, store, DS).dots
     assert sum(dot.customers for dot in dots) > 100_000
     assert 200 < len(dots) <= 46 * 37
     assert Path(address).stat().st_size < 700_000
