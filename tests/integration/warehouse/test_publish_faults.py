@@ -1,14 +1,15 @@
 """Publish while things die: whatever happens, the tables hold one whole publication, and a rerun ends well."""
 
-import http.client
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 from structlog.testing import capture_logs
 
 from tests.fixtures.emulator import Emulator, settings_for
@@ -23,11 +24,8 @@ from user_analytics.warehouse.publish import publish
 from user_analytics.warehouse.staging import StagedPair
 
 AFTER_COMMIT = "commit transaction;"
-# Busy for longer than any test waits: it ends with the server.
-SLOW = (
-    "select count(*) from unnest(generate_array(1, 300000)) as a, unnest(generate_array(1, 300000)) as b "
-    "where a * b = -1;\n"
-)
+# Between the turns the emulator serves others; it ends with the server.
+NEVER_ENDING = "loop set turn = turn + 1; end loop;\n"
 
 
 @pytest.fixture
@@ -76,30 +74,37 @@ def customers(warehouse: Warehouse) -> tuple[list[int], list[int | None], int]:
 OLD, NEW = ([1], [1], 1), ([2], [2], 2)
 
 
-def kill_in_slow_statement(warehouse: Warehouse, emulator: Emulator, store: LocalStore) -> None:
-    """Publish with a script that has a slow statement, and kill the emulator when it has got there."""
+def never_ending(before_text: str = "") -> Callable[[str], str]:
+    """The script with a loop without end before the only statement that begins so, or at its end."""
+
+    def edit(script: str) -> str:
+        changed = before(NEVER_ENDING, before_text)(script) if before_text else script + NEVER_ENDING
+        return f"declare turn int64 default 0;\n{changed}"
+
+    return edit
+
+
+@contextmanager
+def publishing(warehouse: Warehouse, emulator: Emulator, store: LocalStore) -> Iterator[str]:
+    """Publish beside the test, which is to kill the emulator while the job, whose id it is given, runs."""
     with capture_logs() as events, ThreadPoolExecutor() as pool:
-        publishing: Future[Publication] = pool.submit(publish, warehouse, store, DS)
+        under_way: Future[Publication] = pool.submit(publish, warehouse, store, DS)
         deadline = time.monotonic() + 60
-        while not (any(event["event"] == "publishing" for event in events) and busy(emulator)):
-            assert time.monotonic() < deadline, "the slow statement was never reached"
+        while not (ids := [event["job_id"] for event in events if event["event"] == "publishing"]):
+            assert time.monotonic() < deadline, under_way
             time.sleep(0.05)
-        emulator.kill()
+        try:
+            yield ids[0]
+        finally:
+            emulator.kill()
         with pytest.raises(Unreachable, match=r"BigQuery at 127\.0\.0\.1:\d+ did not answer within 3 s"):
-            publishing.result()
+            under_way.result()
 
 
-def busy(emulator: Emulator) -> bool:
-    """Whether the emulator, which does one statement at a time, lets everyone else wait for seconds."""
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.rest_port, timeout=10)
-    try:
-        connection.request("GET", "/readyz")
-        connection.getresponse().read()
-    except TimeoutError:
-        return True
-    finally:
-        connection.close()
-    return False
+def is_running(emulator: Emulator, job_id: str) -> bool:
+    address = f"{emulator.rest_url}/bigquery/v2/projects/user-analytics-test/jobs/{job_id}"
+    answer = requests.get(address, timeout=60)
+    return answer.ok and answer.json()["status"]["state"] == "RUNNING"
 
 
 def test_an_emulator_killed_between_the_deletes_and_an_insert_has_the_old_tables_when_it_is_back(
@@ -110,8 +115,13 @@ def test_an_emulator_killed_between_the_deletes_and_an_insert_has_the_old_tables
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     publish_old_prepare_new(private, store)
-    change_script(before(SLOW, f"insert into `{private.table_id('user_purchase')}`"))
-    kill_in_slow_statement(private, private_emulator, store)
+    change_script(never_ending(f"insert into `{private.table_id('user_purchase')}`"))
+    with publishing(private, private_emulator, store) as job_id:
+        while not is_running(private_emulator, job_id):
+            time.sleep(0.05)
+        for _ in range(20):  # a statement of the script between each two answers
+            assert is_running(private_emulator, job_id)
+        time.sleep(1)
     monkeypatch.undo()
 
     private_emulator.restart()
@@ -129,8 +139,10 @@ def test_a_commit_whose_answer_is_lost_is_recognised(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     publish_old_prepare_new(private, store)
-    change_script(lambda script: script.replace(AFTER_COMMIT, f"{AFTER_COMMIT}\n{SLOW}"))
-    kill_in_slow_statement(private, private_emulator, store)
+    change_script(never_ending())
+    with publishing(private, private_emulator, store), open_warehouse(private.settings) as reader:
+        while len(publications(reader)) < 2:
+            time.sleep(0.05)
     monkeypatch.undo()
 
     private_emulator.restart()
