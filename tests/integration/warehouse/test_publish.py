@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from tests.fixtures.warehouse import (
     prepare,
     published_purchases,
     published_reviews,
-    stage,
 )
 from user_analytics import __version__
 from user_analytics.errors import AuditFailed, PublishRefused
@@ -34,7 +33,6 @@ from user_analytics.settings import Settings
 from user_analytics.warehouse.client import Warehouse, open_warehouse
 from user_analytics.warehouse.publications import Publication, publications
 from user_analytics.warehouse.publish import publish, refuse_wrong_order
-from user_analytics.warehouse.tables import ensure_tables
 
 EARLIER, LATER = date(2010, 12, 7), date(2010, 12, 9)
 REVIEWS = [Review(10), Review(20, None)]
@@ -92,6 +90,22 @@ def published(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> I
         yield Published(warehouse, store, pair, publication, began, datetime.now(UTC))
 
 
+@pytest.fixture(scope="module")
+def replaced(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """DS in full, which is what is told of, and LATER in full over it; for tests that change nothing."""
+    store = LocalStore(tmp_path_factory.mktemp("replaced"))
+    with pytest.MonkeyPatch.context() as patch:
+        settings = settings_for(emulator, patch)
+    with open_warehouse(settings) as warehouse:
+        pair = prepare(warehouse, store, REVIEWS, PURCHASES)
+        began = datetime.now(UTC)
+        publication = publish(warehouse, store, DS)
+        ended = datetime.now(UTC)
+        prepare(warehouse, store, [Review(30)], [Purchase(30, 1, "7.000")], ds=LATER)
+        publish(warehouse, store, LATER)
+        yield Published(warehouse, store, pair, publication, began, ended)
+
+
 class TestFull:
     def test_staged_rows_become_the_tables_with_the_date_of_the_run(self, published: Published) -> None:
         assert state(published.warehouse) == State(
@@ -136,12 +150,8 @@ class TestFull:
     def test_staging_tables_are_dropped(self, published: Published) -> None:
         assert staged_tables(published.warehouse) == set()
 
-    def test_both_tables_are_replaced_whole(self, warehouse: Warehouse, store: LocalStore) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        prepare(warehouse, store, [Review(30)], [Purchase(30, 1, "7.000")], ds=LATER)
-        publish(warehouse, store, LATER)
-        assert state(warehouse) == State(
+    def test_both_tables_are_replaced_whole(self, replaced: Published) -> None:
+        assert state(replaced.warehouse) == State(
             reviews=[(1, 30, LATER)],
             purchases=[("536365", 30, Decimal("7.000"), LATER)],
             published=[LATER, DS],
@@ -187,18 +197,12 @@ class TestRerun:
         assert staged_tables(warehouse) == set()
         assert len(publications(warehouse)) == 1
 
-    def test_staging_that_was_replaced_since_is_not_published_over_newer_data(
-        self, warehouse: Warehouse, store: LocalStore
-    ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        first = publish(warehouse, store, DS)
-        prepare(warehouse, store, [Review(30)], PURCHASES, ds=LATER)
-        publish(warehouse, store, LATER)
-        before = state(warehouse)
+    def test_staging_that_was_replaced_since_is_not_published_over_newer_data(self, replaced: Published) -> None:
+        before = state(replaced.warehouse)
 
         with capture_logs() as events:
-            assert publish(warehouse, store, DS) == first
-        assert state(warehouse) == before
+            assert publish(replaced.warehouse, replaced.store, DS) == replaced.publication
+        assert state(replaced.warehouse) == before
         assert re.fullmatch(
             "what is staged for 2010-12-08 was published before .number 1. and replaced since: the tables hold the "
             "data of 2010-12-09 .number 2., and nothing was done; to publish 2010-12-08 again, run its Spark "
@@ -207,20 +211,21 @@ class TestRerun:
             reason(events, "published_and_replaced_since"),
         )
 
-    def test_going_back_needs_the_date_staged_again(self, warehouse: Warehouse, store: LocalStore) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
+    def test_going_back_is_refused_while_the_date_is_not_staged_again(self, replaced: Published) -> None:
+        with pytest.raises(PublishRefused, match="`user-analytics run --from-raw --date 2010-12-08 --force` does both"):
+            publish(replaced.warehouse, replaced.store, DS, force=True)
+
+    def test_going_back_is_done_when_it_is_forced_and_staged_again(
+        self, warehouse: Warehouse, store: LocalStore
+    ) -> None:
         prepare(warehouse, store, [Review(30)], PURCHASES, ds=LATER)
         publish(warehouse, store, LATER)
-
-        with pytest.raises(PublishRefused, match="`user-analytics run --from-raw --date 2010-12-08 --force` does both"):
-            publish(warehouse, store, DS, force=True)
-        stage(warehouse, store, REVIEWS, PURCHASES)
+        prepare(warehouse, store, REVIEWS, PURCHASES)
         publish(warehouse, store, DS, force=True)
         assert state(warehouse) == State(
             reviews=[(1, 10, DS), (2, 20, DS)],
             purchases=[("536365", 10, Decimal("3.000"), DS), ("C2", None, Decimal("-0.005"), DS)],
-            published=[DS, LATER, DS],
+            published=[DS, LATER],
         )
 
 
@@ -272,27 +277,25 @@ class TestRefused:
     """Nothing changes, staging included."""
 
     @pytest.fixture
-    def refuse(self, warehouse: Warehouse, store: LocalStore) -> Callable[..., str]:
-        ensure_tables(warehouse)
+    def held(self, published: Published) -> Iterator[Warehouse]:
+        """With DS published from another store; what a test stages goes."""
+        yield published.warehouse
+        for name in staged_tables(published.warehouse):
+            published.warehouse.delete_table(published.warehouse.staging_table_id(name))
 
-        def attempt(ds: date = DS, **options: bool) -> str:
-            seen, staged = state(warehouse), staged_tables(warehouse)
-            with pytest.raises((PublishRefused, AuditFailed)) as refusal:
-                publish(warehouse, store, ds, **options)
-            assert (state(warehouse), staged_tables(warehouse)) == (seen, staged)
-            return str(refusal.value)
+    @staticmethod
+    def refusal(warehouse: Warehouse, store: LocalStore, ds: date = DS, *, allow_empty: bool = False) -> str:
+        seen, staged = state(warehouse), staged_tables(warehouse)
+        with pytest.raises((PublishRefused, AuditFailed)) as refused:
+            publish(warehouse, store, ds, allow_empty=allow_empty)
+        assert (state(warehouse), staged_tables(warehouse)) == (seen, staged)
+        return str(refused.value)
 
-        return attempt
-
-    def test_staging_that_fails_its_audit(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
-    ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        pair = prepare(warehouse, store, REVIEWS, PURCHASES, ds=LATER)
-        warehouse.run(f"delete from `{warehouse.staging_table_id(pair.user_purchase)}` where invoice_number = 'C2'")
-        warehouse.run(f"update `{warehouse.staging_table_id(pair.movie_review)}` set review_id = 1 where review_id = 2")
-        assert refuse(LATER) == (
+    def test_staging_that_fails_its_audit(self, held: Warehouse, store: LocalStore) -> None:
+        pair = prepare(held, store, REVIEWS, PURCHASES, ds=LATER)
+        held.run(f"delete from `{held.staging_table_id(pair.user_purchase)}` where invoice_number = 'C2'")
+        held.run(f"update `{held.staging_table_id(pair.movie_review)}` set review_id = 1 where review_id = 2")
+        assert self.refusal(held, store, LATER) == (
             "5 of 13 checks of 2010-12-09 failed; the published tables are as they were, the staging tables were "
             "kept:\n"
             f"  movie_review review_id_unique ({pair.movie_review}): 1 offending keys, first: review_id 1, "
@@ -303,77 +306,62 @@ class TestRefused:
             f"  user_purchase sum_quantity ({pair.user_purchase}): found 2, expected 1"
         )
 
-    def test_an_older_full_date_unless_forced(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
-    ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES)
-        publish(warehouse, store, DS)
-        prepare(warehouse, store, REVIEWS, PURCHASES, ds=EARLIER)
-        assert refuse(EARLIER) == (
+    def test_an_older_full_date(self, held: Warehouse, store: LocalStore) -> None:
+        prepare(held, store, REVIEWS, PURCHASES, ds=EARLIER)
+        assert self.refusal(held, store, EARLIER) == (
             "the tables hold the data of 2010-12-08, and 2010-12-07 is older: to go back to 2010-12-07, publish with "
             "--force (cluster: `make publish DATE=2010-12-07 ARGS='--set force=true'`; Airflow: the run's parameter "
             "force)"
         )
-        publish(warehouse, store, EARLIER, force=True)
-        assert state(warehouse).published == [EARLIER, DS]
 
     def test_a_full_date_older_than_an_increment_on_top_of_the_last_full_one(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
+        self, tables: Warehouse, store: LocalStore
     ) -> None:
-        prepare(warehouse, store, REVIEWS, PURCHASES, ds=EARLIER)
-        publish(warehouse, store, EARLIER)
-        prepare(warehouse, store, REVIEWS, PURCHASES, ds=LATER, window=WINDOW)
-        publish(warehouse, store, LATER)
-        prepare(warehouse, store, REVIEWS, PURCHASES, ds=DS)
-        assert refuse(DS).startswith("the tables hold the data of 2010-12-09, and 2010-12-08 is older")
+        prepare(tables, store, REVIEWS, PURCHASES, ds=EARLIER)
+        publish(tables, store, EARLIER)
+        prepare(tables, store, REVIEWS, PURCHASES, ds=LATER, window=WINDOW)
+        publish(tables, store, LATER)
+        prepare(tables, store, REVIEWS, PURCHASES, ds=DS)
+        assert self.refusal(tables, store).startswith("the tables hold the data of 2010-12-09, and 2010-12-08 is older")
 
-    def test_staging_made_from_raw_data_that_was_replaced(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
-    ) -> None:
-        pair = prepare(warehouse, store, REVIEWS, PURCHASES)
+    def test_staging_made_from_raw_data_that_was_replaced(self, held: Warehouse, store: LocalStore) -> None:
+        pair = prepare(held, store, REVIEWS, PURCHASES)
         ingest(store, REVIEWS, PURCHASES)
-        assert refuse() == (
+        assert self.refusal(held, store) == (
             f"the raw data of movie_review for 2010-12-08 was replaced after {pair.movie_review} was made from it: "
             "run the Spark application of movie_review for 2010-12-08 again, then publish; "
             "`user-analytics run --from-raw --date 2010-12-08` does both"
         )
 
     @pytest.mark.parametrize(("reviews", "purchases"), [([], PURCHASES), (REVIEWS, [])])
-    def test_a_table_without_rows_unless_allowed(
-        self,
-        warehouse: Warehouse,
-        store: LocalStore,
-        refuse: Callable[..., str],
-        reviews: list[Review],
-        purchases: list[Purchase],
+    def test_a_table_without_rows(
+        self, held: Warehouse, store: LocalStore, reviews: list[Review], purchases: list[Purchase]
     ) -> None:
-        prepare(warehouse, store, reviews, purchases)
+        prepare(held, store, reviews, purchases)
         empty = "user_purchase" if reviews else "movie_review"
-        assert refuse() == (
+        assert self.refusal(held, store) == (
             f"{empty} of 2010-12-08 has no rows ({empty}.csv): check the source, or publish with --allow-empty"
         )
-        publish(warehouse, store, DS, allow_empty=True)
-        seen = state(warehouse)
-        assert (len(seen.reviews), len(seen.purchases)) == (len(reviews), len(purchases))
 
-    def test_more_quarantined_rows_than_the_setting_allows(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
-    ) -> None:
-        prepare(warehouse, store, [Review(1)] * 98, [Purchase(1)] * 98, quarantined=2)
-        assert refuse(allow_empty=True).startswith(
+    def test_but_not_tables_without_rows_where_that_is_allowed(self, tables: Warehouse, store: LocalStore) -> None:
+        prepare(tables, store, [], [])
+        publish(tables, store, DS, allow_empty=True)
+        assert state(tables) == State([], [], [DS])
+
+    def test_more_quarantined_rows_than_the_setting_allows(self, tables: Warehouse, store: LocalStore) -> None:
+        prepare(tables, store, [Review(1)] * 98, [Purchase(1)] * 98, quarantined=2)
+        assert self.refusal(tables, store, allow_empty=True).startswith(
             "2 of 100 rows of movie_review of 2010-12-08 were quarantined, more than MAX_QUARANTINE_RATIO 0.01 allows "
             "(movie_review.csv): look at them with `user-analytics quarantine show --date 2010-12-08`"
         )
-        with open_warehouse(warehouse.settings.model_copy(update={"max_quarantine_ratio": Decimal("0.02")})) as lenient:
+        with open_warehouse(tables.settings.model_copy(update={"max_quarantine_ratio": Decimal("0.02")})) as lenient:
             assert publish(lenient, store, DS).movie_review_quarantined_rows == 2
 
-    def test_staging_tables_that_no_longer_exist(
-        self, warehouse: Warehouse, store: LocalStore, refuse: Callable[..., str]
-    ) -> None:
-        pair = prepare(warehouse, store, REVIEWS, PURCHASES)
-        warehouse.delete_table(warehouse.staging_table_id(pair.user_purchase))
-        assert refuse() == (
-            f"{pair.user_purchase} of 2010-12-08 no longer exist(s) in {warehouse.settings.bigquery_staging_dataset}: "
+    def test_staging_tables_that_no_longer_exist(self, held: Warehouse, store: LocalStore) -> None:
+        pair = prepare(held, store, REVIEWS, PURCHASES)
+        held.delete_table(held.staging_table_id(pair.user_purchase))
+        assert self.refusal(held, store) == (
+            f"{pair.user_purchase} of 2010-12-08 no longer exist(s) in {held.settings.bigquery_staging_dataset}: "
             "run the Spark applications of 2010-12-08 again, then publish; "
             "`user-analytics run --from-raw --date 2010-12-08` does both"
         )
