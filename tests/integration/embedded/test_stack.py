@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Timer
@@ -34,13 +34,37 @@ with locked(pathlib.Path(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+def settings_in(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    yield Settings(_env_file=None, run_dir=tmp_path / "run")  # type: ignore[call-arg]
-    stop_leftovers(tmp_path / "run")
-    remove_data(tmp_path / "run")
+    return Settings(_env_file=None, run_dir=run_dir)  # type: ignore[call-arg]
+
+
+@contextmanager
+def emptied(run_dir: Path) -> Iterator[Path]:
+    yield run_dir
+    stop_leftovers(run_dir)
+    remove_data(run_dir)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """With a run directory of the test's own, which is not there yet."""
+    with emptied(tmp_path / "run") as run_dir:
+        yield settings_in(run_dir, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def used_run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One that several commands use, of which only the first makes a database."""
+    with emptied(tmp_path_factory.mktemp("used") / "run") as run_dir:
+        yield run_dir
+
+
+@pytest.fixture
+def used(used_run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """With a run directory in which other commands may have run, well or not."""
+    return settings_in(used_run_dir, monkeypatch)
 
 
 @contextmanager
@@ -67,9 +91,9 @@ def holder(settings: Settings) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_it_starts_both_parts_and_stops_them(settings: Settings) -> None:
-    with embedded_stack(settings, {"source", "warehouse"}) as complete:
-        pids = recorded_processes(settings.run_dir)
+def test_it_starts_both_parts_and_stops_them(used: Settings) -> None:
+    with embedded_stack(used, {"source", "warehouse"}) as complete:
+        pids = recorded_processes(used.run_dir)
         with open_warehouse(complete) as warehouse:
             assert warehouse.rows("select 1 as one").rows == [(1,)]
 
@@ -78,9 +102,9 @@ def test_it_starts_both_parts_and_stops_them(settings: Settings) -> None:
     assert (complete.source_host, complete.gcp_project) == ("127.0.0.1", "user-analytics-local")
 
 
-def test_it_starts_only_what_is_needed(settings: Settings) -> None:
-    with embedded_stack(settings, {"source"}) as complete:
-        assert list(recorded_processes(settings.run_dir)) == ["postgres"]
+def test_it_starts_only_what_is_needed(used: Settings) -> None:
+    with embedded_stack(used, {"source"}) as complete:
+        assert list(recorded_processes(used.run_dir)) == ["postgres"]
         assert complete.gcp_project is None
 
 
@@ -101,14 +125,14 @@ def test_tables_stay_from_one_command_to_the_next(settings: Settings) -> None:
         assert warehouse.rows("select answer from kept.numbers").rows == [(42,)]
 
 
-def test_a_failure_inside_stops_what_was_started(settings: Settings) -> None:
+def test_a_failure_inside_stops_what_was_started(used: Settings) -> None:
     pids: list[int] = []
 
     def fail() -> None:
-        pids.extend(recorded_processes(settings.run_dir).values())
+        pids.extend(recorded_processes(used.run_dir).values())
         raise RuntimeError
 
-    with pytest.raises(RuntimeError), embedded_stack(settings, {"source"}):
+    with pytest.raises(RuntimeError), embedded_stack(used, {"source"}):
         fail()
 
     assert len(pids) == 1
@@ -119,45 +143,45 @@ def test_a_failure_inside_stops_what_was_started(settings: Settings) -> None:
     ("part", "program", "title"),
     [("source", "postgres", "Postgres"), ("warehouse", "emulator", "the BigQuery emulator")],
 )
-def test_a_part_that_dies_ends_what_is_under_way(settings: Settings, part: Part, program: str, title: str) -> None:
+def test_a_part_that_dies_ends_what_is_under_way(used: Settings, part: Part, program: str, title: str) -> None:
     def wait_for_long() -> None:
-        os.kill(recorded_processes(settings.run_dir)[program], signal.SIGKILL)
+        os.kill(recorded_processes(used.run_dir)[program], signal.SIGKILL)
         time.sleep(20)
         pytest.fail("it went on")
 
-    log = settings.run_dir / "logs" / f"{program}.log"
+    log = used.run_dir / "logs" / f"{program}.log"
     with (
         pytest.raises(ServerDied, match=rf"^{title} ended with exit code 137 \(its log: {log}\)$"),
-        embedded_stack(settings, {part}),
+        embedded_stack(used, {part}),
     ):
         wait_for_long()
 
     assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
 
 
-def test_a_part_that_dies_ends_also_what_catches_every_error(settings: Settings) -> None:
+def test_a_part_that_dies_ends_also_what_catches_every_error(used: Settings) -> None:
     def go_on_after_errors() -> None:
-        os.kill(recorded_processes(settings.run_dir)["postgres"], signal.SIGKILL)
+        os.kill(recorded_processes(used.run_dir)["postgres"], signal.SIGKILL)
         with suppress(Exception):
             time.sleep(20)
         pytest.fail("it went on")
 
-    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(settings, {"source"}):
+    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(used, {"source"}):
         go_on_after_errors()
 
 
-def test_a_part_that_died_is_named_at_the_end_where_nothing_ended_for_it(settings: Settings) -> None:
+def test_a_part_that_died_is_named_at_the_end_where_nothing_ended_for_it(used: Settings) -> None:
     def catch_all() -> None:
-        os.kill(recorded_processes(settings.run_dir)["postgres"], signal.SIGKILL)
+        os.kill(recorded_processes(used.run_dir)["postgres"], signal.SIGKILL)
         with suppress(BaseException):  # as Python does around __del__
             time.sleep(20)
 
-    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(settings, {"source"}):
+    with pytest.raises(ServerDied, match=r"^Postgres ended"), embedded_stack(used, {"source"}):
         catch_all()
 
 
 def test_a_failure_while_all_parts_live_does_not_wait_for_a_death(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    used: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stack, "DEATH_WAIT_SECONDS", 60)
     failed = []
@@ -168,22 +192,22 @@ def test_a_failure_while_all_parts_live_does_not_wait_for_a_death(
 
     with (
         pytest.raises(StageFailed, match=r"^movie_review failed$"),
-        embedded_stack(settings, {"source", "warehouse"}),
+        embedded_stack(used, {"source", "warehouse"}),
     ):
         fail()
 
     assert time.monotonic() - failed[0] < 30  # stopping them takes most of it
 
 
-def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_that_died_is_named_in_what_failed_for_it(used: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "DEATH_WAIT_SECONDS", 15)
 
     def fail() -> None:
         # Before the end of the process is known: clients see their connection close at once.
-        supervisor = psutil.Process(recorded_processes(settings.run_dir)["postgres"]).parent()
+        supervisor = psutil.Process(recorded_processes(used.run_dir)["postgres"]).parent()
         assert supervisor is not None
         supervisor.suspend()
-        postgres = psutil.Process(recorded_processes(settings.run_dir)["postgres"])
+        postgres = psutil.Process(recorded_processes(used.run_dir)["postgres"])
         postgres.kill()
         while postgres.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
@@ -192,7 +216,7 @@ def test_a_part_that_died_is_named_in_what_failed_for_it(settings: Settings, mon
 
     with (
         pytest.raises(ServerDied, match=r"^Postgres ended with exit code 137 \(its log: .*the source closed"),
-        embedded_stack(settings, {"source"}),
+        embedded_stack(used, {"source"}),
     ):
         fail()
 
@@ -273,34 +297,38 @@ def test_emulator_ports_that_were_taken_meanwhile_are_picked_again(
                 assert warehouse.rows("select 1 as one").rows == [(1,)]
 
 
-def remove(settings: Settings, folder: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run it on the run directory of `settings`, in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "user_analytics.embedded.remove"],
-        env={**os.environ, "RUN_DIR": str(settings.run_dir), **variables},
-        cwd=folder or settings.run_dir.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def remove(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs it on the run directory of `settings`, in `folder`; gives its exit code."""
+
+    def run(folder: Path | None = None, **variables: str) -> int:
+        monkeypatch.chdir(folder or settings.run_dir.parent)
+        for name, value in {"RUN_DIR": str(settings.run_dir), **variables}.items():
+            monkeypatch.setenv(name, value)
+        return removal.main()
+
+    return run
 
 
-def test_removing_it_leaves_nothing_inside_or_outside_the_run_directory(settings: Settings) -> None:
+def test_removing_it_leaves_nothing_inside_or_outside_the_run_directory(
+    settings: Settings, remove: Callable[..., int]
+) -> None:
     with embedded_stack(settings, {"source"}):
         outside = (settings.run_dir / "postgres" / "home").resolve()
     assert outside.exists()
 
-    assert remove(settings).returncode == 0
+    assert remove() == 0
 
     assert not settings.run_dir.exists()
     assert not outside.exists()
 
 
-def test_it_is_not_removed_while_a_command_uses_it(settings: Settings, holder: subprocess.Popen[str]) -> None:
-    refused = remove(settings)
+def test_it_is_not_removed_while_a_command_uses_it(
+    settings: Settings, remove: Callable[..., int], holder: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert remove() == 1
 
-    assert refused.returncode == 1
-    assert f"error: {settings.run_dir} is in use by process {holder.pid}" in refused.stderr
+    assert f"error: {settings.run_dir} is in use by process {holder.pid}" in capsys.readouterr().err
     assert settings.run_dir.exists()
 
 
@@ -312,45 +340,47 @@ def use(run_dir: Path) -> None:
             (run_dir / name / "file").touch()
 
 
-def test_what_others_keep_in_the_run_directory_stays(settings: Settings) -> None:
+def test_what_others_keep_in_the_run_directory_stays(settings: Settings, remove: Callable[..., int]) -> None:
     use(settings.run_dir)
     kept = settings.run_dir / "photos" / "one.jpg"
     kept.parent.mkdir()
     kept.write_text("mine")
 
-    assert remove(settings, LAKE_URL=str(settings.run_dir / "lake")).returncode == 0
+    assert remove(LAKE_URL=str(settings.run_dir / "lake")) == 0
 
     assert kept.read_text() == "mine"
     assert list(settings.run_dir.iterdir()) == [kept.parent]
 
 
-def test_a_lake_that_is_elsewhere_stays(settings: Settings, tmp_path: Path) -> None:
+def test_a_lake_that_is_elsewhere_stays(settings: Settings, remove: Callable[..., int], tmp_path: Path) -> None:
     use(settings.run_dir)
     (tmp_path / "lake").mkdir()
 
-    assert remove(settings, LAKE_URL=str(tmp_path / "lake")).returncode == 0
+    assert remove(LAKE_URL=str(tmp_path / "lake")) == 0
 
     assert (tmp_path / "lake").exists()
     assert (settings.run_dir / "lake").exists()
 
 
-def test_a_directory_that_no_command_has_used_is_left_alone(settings: Settings) -> None:
+def test_a_directory_that_no_command_has_used_is_left_alone(settings: Settings, remove: Callable[..., int]) -> None:
     kept = settings.run_dir / "logs" / "mine.log"
     kept.parent.mkdir(parents=True)
     kept.touch()
 
-    assert remove(settings).returncode == 0
+    assert remove() == 0
 
     assert kept.exists()
 
 
-def test_it_is_removed_whatever_else_is_wrong_with_the_settings(settings: Settings, tmp_path: Path) -> None:
+def test_it_is_removed_whatever_else_is_wrong_with_the_settings(
+    settings: Settings, remove: Callable[..., int], tmp_path: Path
+) -> None:
     use(settings.run_dir)
     (tmp_path / ".env").write_text(f"NO_SUCH_SETTING=1\nLOOKBACK_DAYS=many\nRUN_DIR={settings.run_dir}\n???\n")
 
-    removed = remove(settings, tmp_path, RUN_DIR="", LAKE_URL="run/lake", BIGQUERY_DATASETT="x")
+    assert remove(tmp_path, RUN_DIR="", LAKE_URL="run/lake", BIGQUERY_DATASETT="x") == 0
 
-    assert (removed.returncode, settings.run_dir.exists()) == (0, False), removed.stderr
+    assert not settings.run_dir.exists()
 
 
 def test_who_waited_while_it_was_removed_holds_what_is_there_now(
