@@ -17,6 +17,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = [
+    "tests.loaded",
     "tests.cost",
     "tests.skipped",
     "tests.fixtures.chromium",

@@ -25,14 +25,33 @@ def start_in_vain(emulator: Emulator) -> tuple[int, str]:
     return ended.returncode, ended.stderr
 
 
+def serve(emulator: Emulator, tls_files: tuple[Path, Path] | None = None) -> None:
+    """What its command line does; of what is refused before anything is served it needs no process."""
+    # bqemulator takes a second to load, in every process that collects tests
+    from user_analytics.emulator.launcher import Options, run  # noqa: PLC0415
+
+    run(
+        Options(
+            data_dir=emulator.data_dir,
+            host="127.0.0.1",
+            rest_port=emulator.rest_port,
+            grpc_port=emulator.grpc_port,
+            log_level="warning",
+            tls_dir=None if tls_files else emulator.tls_dir,
+            tls_files=tls_files,
+        )
+    )
+
+
 @pytest.mark.parametrize("port", ["rest_port", "grpc_port"])
 def test_a_port_in_use_is_refused_by_name(tmp_path: Path, port: str) -> None:
     emulator = Emulator(tmp_path)
-    with socket.create_server(("127.0.0.1", getattr(emulator, port))):
-        code, message = start_in_vain(emulator)
-
-    assert code == 1
-    assert f"cannot listen on 127.0.0.1:{getattr(emulator, port)}: Address already in use" in message
+    number = getattr(emulator, port)
+    with (
+        socket.create_server(("127.0.0.1", number)),
+        pytest.raises(WarehouseError, match=rf"cannot listen on 127\.0\.0\.1:{number}: Address already in use"),
+    ):
+        serve(emulator)
 
 
 def test_data_that_another_emulator_has_open_is_refused(emulator: Emulator, tmp_path: Path) -> None:
@@ -46,17 +65,22 @@ def test_data_that_another_emulator_has_open_is_refused(emulator: Emulator, tmp_
     assert f"PID {emulator.pid}" in message
 
 
-@pytest.mark.parametrize(
-    ("folder", "message"), [("data_dir", "cannot open its data in"), ("tls_dir", "cannot keep its certificates in")]
-)
-def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path, folder: str, message: str) -> None:
+def test_a_data_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
     emulator = Emulator(tmp_path)
-    getattr(emulator, folder).write_text("a file")
+    emulator.data_dir.write_text("a file")
 
-    code, log = start_in_vain(emulator)
+    code, message = start_in_vain(emulator)
 
     assert code == 1
-    assert f"{message} {getattr(emulator, folder)}" in log
+    assert f"cannot open its data in {emulator.data_dir}" in message
+
+
+def test_a_folder_for_certificates_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
+    emulator = Emulator(tmp_path)
+    emulator.tls_dir.write_text("a file")
+
+    with pytest.raises(WarehouseError, match=f"cannot keep its certificates in {emulator.tls_dir}"):
+        serve(emulator)
 
 
 def with_tls_files(emulator: Emulator, certificate: Path, key: Path) -> list[str]:
@@ -87,12 +111,8 @@ def test_a_certificate_of_another_key_is_refused_by_name(tmp_path: Path) -> None
     certificate = ensure_tls(tmp_path / "one").certificate
     key = ensure_tls(tmp_path / "another").key
 
-    ended = subprocess.run(
-        with_tls_files(Emulator(tmp_path), certificate, key), capture_output=True, text=True, timeout=120, check=False
-    )
-
-    assert ended.returncode == 1
-    assert f"cannot use certificate {certificate} with key {key}" in ended.stderr
+    with pytest.raises(WarehouseError, match=f"cannot use certificate {certificate} with key {key}"):
+        serve(Emulator(tmp_path), (certificate, key))
 
 
 def test_a_key_that_wants_a_passphrase_is_refused_without_asking_for_it(tmp_path: Path) -> None:
@@ -117,15 +137,28 @@ def test_a_key_that_wants_a_passphrase_is_refused_without_asking_for_it(tmp_path
     os.close(terminal)
 
 
-def test_names_for_a_certificate_made_elsewhere_are_wrong_usage(tmp_path: Path) -> None:
+def refused_usage(command: list[str], monkeypatch: pytest.MonkeyPatch) -> object:
+    """The exit code of the command line, of which nothing is started."""
+    from user_analytics.emulator.__main__ import main  # noqa: PLC0415
+
+    monkeypatch.setattr("sys.argv", command[2:])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_names_for_a_certificate_made_elsewhere_are_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = with_tls_files(Emulator(tmp_path), tmp_path / "server.pem", tmp_path / "server-key.pem")
 
-    ended = subprocess.run(
-        [*command, "--tls-name", "localhost"], capture_output=True, text=True, timeout=120, check=False
-    )
+    assert refused_usage([*command, "--tls-name", "localhost"], monkeypatch) == 2
 
-    assert ended.returncode == 2
-    assert "--tls-name goes with --tls-dir" in ended.stderr
+    assert "--tls-name goes with --tls-dir" in capsys.readouterr().err
+
+
+def test_a_wrong_option_is_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused_usage([*Emulator(tmp_path).command(), "--grcp-port", "1"], monkeypatch) == 2
 
 
 def test_two_emulators_that_start_together_do_not_share_a_port(emulator: Emulator) -> None:
@@ -142,21 +175,11 @@ def test_two_emulators_that_start_together_do_not_share_a_port(emulator: Emulato
         pool.submit(asyncio.run, start_another()).result()
 
 
-def test_a_wrong_option_is_wrong_usage(emulator: Emulator) -> None:
-    ended = subprocess.run([*emulator.command(), "--grcp-port", "1"], capture_output=True, text=True, check=False)
-
-    assert ended.returncode == 2
-
-
 def test_another_release_of_bqemulator_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # bqemulator takes a second to load, in every process that collects tests
-    from user_analytics.emulator import launcher  # noqa: PLC0415
-
     monkeypatch.setattr("bqemulator.__version__", "1.5.0")
-    options = launcher.Options(tmp_path, "127.0.0.1", 0, 0, "warning", tls_dir=tmp_path)
 
     with pytest.raises(WarehouseError, match=r"are for bqemulator 1\.4\.0, installed is 1\.5\.0"):
-        launcher.run(options)
+        serve(Emulator(tmp_path))
 
 
 def test_sigterm_ends_it_soon_and_its_data_stays(
