@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks what this machine must have, and lists all that is missing or of a wrong version at once.
-# usage: check-prerequisites.sh [--tests | --cluster]    (also what only the tests, or the cluster, need)
+# usage: check-prerequisites.sh [--run | --tests | --cluster]    (default --run; also what only the tests, or the
+# cluster, need)
 # Prints the Python to use on stdout; problems go to stderr with exit code 1.
 # With a second argument, --packages, it prints instead the Debian packages that would mend them; with --installed, what
 # is left when they have been installed, it names no command.

@@ -49,17 +49,17 @@ class Machine:
         program.write_text(f"#!/bin/bash\n{text}\n")
         program.chmod(0o755)
 
+    def remove(self, name: str) -> None:
+        (self._programs / name).unlink()
+
+    def run(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        self._calls.write_text("")
+        environment = {"PATH": str(self._programs), "CALLS": str(self._calls), **variables}
+        return subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=False)
+
     def install(self, *, has: Sequence[str] = BOOKWORM, cgroup: str = "", runtime: str = "crun") -> tuple[str, str]:
         """What was called, and what was said, on a release with these packages."""
-        self._calls.write_text("")
-        environment = {
-            "PATH": str(self._programs),
-            "CALLS": str(self._calls),
-            "HAS": " ".join(has),
-            "CGROUP": cgroup,
-            "RUNTIME": runtime,
-        }
-        done = subprocess.run([SCRIPT], env=environment, capture_output=True, text=True, check=False)
+        done = self.run(HAS=" ".join(has), CGROUP=cgroup, RUNTIME=runtime)
         assert done.returncode == 0, done.stderr
         return self._calls.read_text(), done.stdout + done.stderr
 
@@ -92,6 +92,16 @@ def test_all_but_go_is_installed(bare: Machine) -> None:
     calls, _ = bare.install()
 
     assert installed(calls) == set(BOOKWORM)
+
+
+def test_without_apt_get_the_packages_are_named_and_it_fails(bare: Machine) -> None:
+    bare.remove("apt-get")
+
+    done = bare.run()
+
+    assert done.returncode == 1
+    assert "This machine has no apt-get" in done.stderr
+    assert "podman" in done.stderr
 
 
 def test_what_is_there_stays_as_it_is(complete: Machine) -> None:
