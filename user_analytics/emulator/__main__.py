@@ -43,8 +43,6 @@ def main() -> int:
     # until the server takes signals itself; PID 1 of a container would ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     configure_logging(level=LogLevel(arguments.log_level), fmt=LogFormat.JSON)
-    # DuckDB imports it where it is installed, for a quarter of a second and 40 MB, and nothing here uses it
-    sys.modules["pandas"] = None  # type: ignore[assignment]
     # only now: stock modules log while they are imported
     from user_analytics.emulator.launcher import Options, run  # noqa: PLC0415
 
