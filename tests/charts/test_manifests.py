@@ -63,7 +63,7 @@ def go_module_cache() -> Path:
     try:
         done = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True)
     except FileNotFoundError:
-        pytest.skip("go missing: make test-tools")
+        pytest.skip("Go is missing: make test-tools")
     return Path(done.stdout.strip())
 
 
